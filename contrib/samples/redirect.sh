@@ -1,0 +1,10 @@
+#!/bin/sh
+#
+# Sends the client elsewhere.
+#
+# An absolute URL becomes "302 Found"; a path alone (Location: /hello.sh) would
+# be answered right here, without the client noticing (RFC 3875, 6.2.2).
+
+base=http://${HTTP_HOST:-$SERVER_NAME}${SCRIPT_NAME%/*}
+echo "Location: $base/hello.sh?from=redirect"
+echo

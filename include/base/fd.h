@@ -1,0 +1,93 @@
+/*
+ * fd: descriptors.  Everything made here is close-on-exec from the start.
+ */
+#ifndef BASE_FD_H
+#define BASE_FD_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* fd_close: close `*fd` if it is open and set it to -1.  Keeps errno. */
+void fd_close(int *fd);
+
+/* fd_open_standard: open /dev/null on those of 0-2 that are closed. */
+int fd_open_standard(void);
+
+/*
+ * fd_close_others: close every descriptor above 2 that is not one of the
+ * `count` in `keep`, which is sorted in place.
+ */
+void fd_close_others(int *keep, size_t count);
+
+/* fd_pipe: ends[0] reads, ends[1] writes; both block.  0, or -1 and errno. */
+int fd_pipe(int ends[2]);
+
+/*
+ * fd_message_pair: two connected sockets that keep message boundaries
+ * (SOCK_SEQPACKET), with room for messages of at least 384 KiB.
+ * 0, or -1 and errno.
+ */
+int fd_message_pair(int ends[2]);
+
+int fd_set_nonblocking(int fd);
+
+/* fd_accept: accept4 with SOCK_NONBLOCK and SOCK_CLOEXEC. */
+int fd_accept(int listener);
+
+/*
+ * fd_memory_file: an empty unnamed file that lives in memory and that any
+ * user may open again through /proc.  -1 and errno (ENOSYS where the system
+ * has none; use fd_temporary_file then).
+ */
+int fd_memory_file(void);
+
+/*
+ * fd_temporary_file: an empty file in `directory` without a name, that any
+ * user may open again for reading through /proc.  -1 and errno.
+ */
+int fd_temporary_file(const char *directory);
+
+/* The most descriptors one message carries. */
+#define FD_PASS_MAX 4
+
+/*
+ * fd_send_message: send `parts` as one message with the `fd_count` descriptors
+ * of `fds`, which stay the caller's.  Returns 0, or -1 with errno set; EAGAIN
+ * if it would block and `wait` is false.
+ */
+int fd_send_message(int socket, const struct iovec *parts, int part_count,
+    const int *fds, size_t fd_count, bool wait);
+
+/*
+ * fd_receive_message: receive one message of at most `size` bytes and at most
+ * FD_PASS_MAX descriptors, which become the caller's.  Never blocks.
+ *
+ * Returns its length, 0 at the end of the connection, -1 with errno set:
+ * EAGAIN if there is none, EMSGSIZE if it did not fit, in which case its
+ * descriptors have been closed.
+ */
+ssize_t fd_receive_message(int socket, void *data, size_t size,
+    int fds[FD_PASS_MAX], size_t *fd_count);
+
+/* fd_write_all: write all of it to a blocking descriptor.  0, or -1. */
+int fd_write_all(int fd, const void *data, size_t length);
+
+/*
+ * fd_open_path: open `name` below `directory` for walking, not for reading; a
+ * symbolic link is opened itself.  -1 and errno.
+ */
+int fd_open_path(int directory, const char *name);
+
+/*
+ * fd_open_beneath: the same for a path of several components, following
+ * symbolic links as long as they stay below `directory`; EXDEV if one leaves.
+ */
+int fd_open_beneath(int directory, const char *path);
+
+/* fd_open_followed: the same, following links wherever they lead. */
+int fd_open_followed(int directory, const char *path);
+
+#endif

@@ -1,0 +1,51 @@
+/*
+ * process: what a process says of itself, and its orphans.
+ */
+#ifndef BASE_PROCESS_H
+#define BASE_PROCESS_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+
+/*
+ * process_init_title: call first in main.  The title takes over the memory of
+ * argv and environ; both are moved.  Returns the argv to use from now on.
+ */
+char **process_init_title(int argc, char **argv);
+
+/* process_set_title: show "scgid: TITLE" in ps. */
+void process_set_title(const char *title);
+
+/* process_adopt_orphans: become the parent of orphaned descendants. */
+void process_adopt_orphans(void);
+
+/*
+ * process_kill_orphans: SIGKILL the process group of every child of ours that
+ * `is_ours` does not claim.  Such a child was left by a process of ours that
+ * died; as we are its parent, its pid cannot have been recycled.  Does nothing
+ * where the system does not list children.
+ */
+void process_kill_orphans(bool (*is_ours)(pid_t pid, void *arg), void *arg);
+
+/*
+ * process_forbid_new_privileges: from now on exec grants nothing (set-user-id
+ * bits are ignored), for us and our children.
+ */
+void process_forbid_new_privileges(void);
+
+/*
+ * process_raise_descriptor_limit: take as many descriptors as the hard limit
+ * allows.  process_restore_descriptor_limit: the limit from before, for those
+ * who inherit it.
+ */
+void process_raise_descriptor_limit(void);
+void process_restore_descriptor_limit(void);
+
+/* process_die_with_parent: be killed when the parent ends, where possible. */
+void process_die_with_parent(void);
+
+/* process_reset_signals: every disposition default, nothing blocked. */
+void process_reset_signals(void);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * cgi/reason: the named causes of failure (each has an entry in scgid(8)).
+ */
+#ifndef CGI_REASON_H
+#define CGI_REASON_H
+
+enum reason {
+	REASON_NONE,
+	REASON_BAD_REQUEST,
+	REASON_REQUEST_HEADER_TOO_LARGE,
+	REASON_HEADER_TIMEOUT,
+	REASON_BODY_TOO_LARGE,
+	REASON_BODY_TIMEOUT,
+	REASON_CLIENT_ABORTED,
+	REASON_NO_MAP,
+	REASON_QUEUE_FULL,
+	REASON_QUEUE_TIMEOUT,
+	REASON_SCRIPT_NOT_FOUND,
+	REASON_SCRIPT_NOT_EXECUTABLE,
+	REASON_NAME_NOT_ALLOWED,
+	REASON_PERMISSION_DENIED,
+	REASON_OUTSIDE_ROOT,
+	REASON_UNSAFE_PERMISSIONS,
+	REASON_NOT_A_FILE,
+	REASON_INTERPRETER_NOT_FOUND,
+	REASON_CRLF_SHEBANG,
+	REASON_BAD_EXECUTABLE,
+	REASON_NOEXEC_MOUNT,
+	REASON_SCRIPT_BUSY,
+	REASON_ENVIRONMENT_TOO_LARGE,
+	REASON_NO_HEADER,
+	REASON_BAD_HEADER,
+	REASON_HEADER_TOO_LARGE,
+	REASON_EMPTY_OUTPUT,
+	REASON_TRUNCATED_BODY,
+	REASON_EXIT_STATUS,
+	REASON_KILLED_BY_SIGNAL,
+	REASON_OUT_OF_MEMORY,
+	REASON_FIRST_BYTE_TIMEOUT,
+	REASON_IDLE_TIMEOUT,
+	REASON_SCRIPT_TIMEOUT,
+	REASON_REDIRECT_LOOP,
+	REASON_FORK_FAILED,
+	REASON_NO_DESCRIPTORS,
+	REASON_SPOOL_FAILED,
+	REASON_LAUNCHER_LOST,
+	REASON_SHUTDOWN,
+	REASON_COUNT
+};
+
+struct reason_text {
+	const char *name;     /* "script-not-found" */
+	int status;	      /* HTTP status of the error page */
+	const char *sentence; /* for the page; names no path and no user */
+	const char *advice;   /* for the administrator: what to do */
+};
+
+/* reason_text: the entry of `reason`; never NULL. */
+const struct reason_text *reason_text(enum reason reason);
+
+#endif

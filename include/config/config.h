@@ -1,0 +1,166 @@
+/*
+ * config: the configuration, read once and never changed.  The strings of a
+ * struct config are owned by it and live as long as it does.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/buffer.h"
+#include "cgi/environment.h"
+
+struct config_list {
+	char **items;
+	size_t count;
+};
+
+struct config_pairs {
+	struct cgi_pair *items; /* names and values owned by the config */
+	size_t count;
+};
+
+struct config_user {
+	char *name; /* NULL: not given */
+	uid_t uid;
+	gid_t gid;
+};
+
+enum config_symlinks {
+	SYMLINKS_INSIDE, /* followed while they stay below the root */
+	SYMLINKS_OWNER,	 /* followed if link and target have one owner */
+	SYMLINKS_ANY,
+	SYMLINKS_NONE
+};
+
+enum config_half_close {
+	HALF_CLOSE_ABORT,
+	HALF_CLOSE_WAIT
+};
+enum config_authorization {
+	AUTHORIZATION_HIDE,
+	AUTHORIZATION_PASS
+};
+enum config_log_format {
+	LOG_FORMAT_TEXT,
+	LOG_FORMAT_JSON
+};
+
+/* Milliseconds.  A pool has them, and a map may have its own. */
+struct config_timeouts {
+	int64_t queue;
+	int64_t body;
+	int64_t idle;
+	int64_t script;
+	int64_t background_grace;
+	int64_t kill_grace;
+};
+
+struct config_listener {
+	char *text; /* as written */
+	struct sockaddr_storage address;
+	socklen_t address_length;
+};
+
+struct config_map {
+	const struct config_pool *pool; /* borrowed */
+	char *file;			/* where the section stands */
+	unsigned line;
+	char *prefix; /* "/cgi-bin", or "/"; no '/' at the end */
+	char *host;   /* NULL: any */
+	char *root;   /* one of root and script is set */
+	char *script;
+	struct config_list args;
+	struct config_list index;
+	struct config_list allow_names;
+	struct config_pairs handlers; /* name: extension, value: interpreter */
+	enum config_symlinks symlinks;
+	enum config_authorization authorization;
+	bool accel;
+	bool trust_script_filename;
+	struct config_timeouts timeouts; /* the pool's where not set here */
+	struct config_pairs environment; /* the pool's and the map's, merged */
+};
+
+struct config_pool {
+	char *file;
+	unsigned line;
+	char *name;
+	struct config_listener *listeners;
+	size_t listener_count;
+	struct config_user listen_owner;
+	struct config_user listen_group; /* gid only */
+	mode_t listen_mode;
+	unsigned backlog;
+	struct config_user user;
+	struct config_user group; /* gid only */
+	unsigned gateways;
+	unsigned launchers; /* 0 in the file: resolved to one a core, <= 4 */
+	unsigned workers;   /* resolved likewise: 16 a core */
+	unsigned queue;
+	int64_t header_timeout; /* ms */
+	struct config_timeouts timeouts;
+	enum config_half_close half_close;
+	uint64_t max_header; /* bytes, like the sizes below */
+	uint64_t max_body;   /* 0: unlimited */
+	uint64_t body_memory;
+	uint64_t max_response_header;
+	char *spool_dir;
+	char *access_log; /* "on", "off" or a path */
+	enum config_log_format access_log_format;
+	mode_t umask;
+	bool no_new_privileges;
+	bool debug;
+	struct config_pairs environment;
+	struct config_map *maps; /* longest prefix first, then with host */
+	size_t map_count;
+};
+
+struct config {
+	struct config_user user; /* the gateways' */
+	char *log;
+	struct config_pool *pools;
+	size_t pool_count;
+};
+
+/*
+ * config_load: read `path` and what it includes.
+ *
+ * Returns the configuration (owned by the caller, ended with config_free), or
+ * NULL with every error of every file appended to `errors`, a line each:
+ * "FILE:LINE: what is wrong".
+ */
+struct config *config_load(const char *path, struct buffer *errors);
+
+/*
+ * config_parse: the same, from text in memory; `name` stands for the file in
+ * errors.  For scgid --serve, --inetd, tests and the fuzzer.
+ */
+struct config *config_parse(
+    const char *name, const char *text, size_t length, struct buffer *errors);
+
+void config_free(struct config *config);
+
+/* config_print: the effective configuration, in its own syntax (scgid -T). */
+int config_print(const struct config *config, FILE *out);
+
+/*
+ * config_list_keys: a line a key: section, name, type, default, range and
+ * help, separated by tabs.  The manual is tested against it.
+ */
+int config_list_keys(FILE *out);
+
+/*
+ * config_find_map: the map of `pool` for a request path and host (NULL if the
+ * request names none), or NULL.
+ */
+const struct config_map *config_find_map(
+    const struct config_pool *pool, const char *path, const char *host);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * gateway/front: the connection to the front end, once a request is whole.
+ */
+#ifndef GATEWAY_FRONT_H
+#define GATEWAY_FRONT_H
+
+#include "gateway/core.h"
+
+/* front_watch: notice when the front end goes away; reads nothing. */
+void front_watch(struct request *r);
+
+/*
+ * front_send: send, or keep in r->out what is not taken at once.  Returns 0,
+ * or -1 if the front end is gone or memory is out (errno).  Stops reading
+ * stdout until everything is taken.
+ */
+int front_send(struct request *r, const char *data, size_t length);
+
+/*
+ * front_close: end a response that is whole, as the front end expects it:
+ * what was held is read, and what is still coming is discarded for a while.
+ */
+void front_close(struct request *r);
+
+/* front_break: close so that the front end sees an error, never an end. */
+void front_break(struct request *r);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * gateway/link: the gateway's side of the launcher protocol.
+ */
+#ifndef GATEWAY_LINK_H
+#define GATEWAY_LINK_H
+
+#include "gateway/core.h"
+
+/* link_start: begin to use `fd`, a message socket, owned from here on. */
+int link_start(struct gateway *g, struct link *link, int fd);
+void link_stop(struct link *link);
+
+/* link_least_loaded: where the next worker should start, or NULL. */
+struct link *link_least_loaded(struct gateway *g);
+
+/*
+ * link_run: ask for a worker.  `stdio` stays the caller's.  0, or -1 with
+ * errno; on EAGAIN schedule_dispatch is called once there is room again.
+ */
+int link_run(struct link *link, struct request *r, const int stdio[3]);
+
+/* link_signal: 0 asks whether the worker runs.  0, or -1 with errno. */
+int link_signal(struct request *r, int signal_number);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * gateway/relay: from the worker's stdout to the front end.
+ */
+#ifndef GATEWAY_RELAY_H
+#define GATEWAY_RELAY_H
+
+#include "gateway/core.h"
+
+/* relay_start: take over the read end of a worker's stdout. */
+int relay_start(struct request *r, int stdout_fd);
+
+/* relay_resume, relay_pause: read stdout, or leave it to fill. */
+void relay_resume(struct request *r);
+void relay_pause(struct request *r);
+
+/* relay_stop: close stdout. */
+void relay_stop(struct request *r);
+
+/*
+ * relay_judge: something ended: stdout, the worker, or the doubt whether it
+ * still runs.  Decides what that means for the response.  May free `r`.
+ */
+void relay_judge(struct request *r);
+
+#endif

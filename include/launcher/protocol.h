@@ -1,0 +1,81 @@
+/*
+ * launcher/protocol: the messages between a gateway and its launchers, over a
+ * SOCK_SEQPACKET pair.  Each side checks everything that the other sends.
+ *
+ *   RUN      gateway -> launcher  map, text = request path, data = SCGI
+ *                                 parameters; stdin, stdout, stderr
+ *   STARTED  launcher -> gateway  code = pid, text = script.  Sent once after
+ *                                 a RUN, and again for each SIGNAL 0 that
+ *                                 finds the worker running
+ *   FAILED   launcher -> gateway  reason, code = errno, text = detail; there
+ *                                 is no worker
+ *   SIGNAL   gateway -> launcher  code = 0, SIGTERM or SIGKILL, for the
+ *                                 worker's process group
+ *   EXITED   launcher -> gateway  code = wait status, times, memory;
+ *                                 reason = what the launcher knows better;
+ *                                 group_left: others of the group still run
+ *
+ * A worker's last message is FAILED or EXITED.  After EXITED with group_left
+ * the gateway sends SIGNAL SIGKILL when the request has ended.
+ */
+#ifndef LAUNCHER_PROTOCOL_H
+#define LAUNCHER_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/fd.h"
+#include "cgi/reason.h"
+
+enum protocol_type {
+	PROTOCOL_RUN = 1,
+	PROTOCOL_STARTED,
+	PROTOCOL_FAILED,
+	PROTOCOL_SIGNAL,
+	PROTOCOL_EXITED
+};
+
+/* A receive buffer of this size takes any message. */
+#define PROTOCOL_MESSAGE_MAX (400 * 1024)
+
+struct protocol_message {
+	enum protocol_type type;
+	uint32_t request; /* chosen by the gateway, unique while it lives */
+	uint32_t map;	  /* index in the pool's maps */
+	int32_t code;	  /* pid, errno, signal or wait status */
+	enum reason reason;
+	bool group_left;
+	int64_t user_time;   /* microseconds */
+	int64_t system_time; /* microseconds */
+	int64_t peak_memory; /* KiB */
+	const char *text;    /* NUL-terminated; "" if the type has none */
+	const char *data;    /* borrowed from the receive buffer */
+	size_t data_length;
+};
+
+/*
+ * protocol_decode: check a message that came with `fd_count` descriptors.  `m`
+ * borrows from `data`.  Returns 0, or -1 (EPROTO) if it breaks a rule.
+ */
+int protocol_decode(const void *data, size_t length, size_t fd_count,
+    struct protocol_message *m);
+
+/*
+ * protocol_send: `stdio` is NULL but for RUN; its three descriptors stay the
+ * caller's.  0, or -1 with errno: EAGAIN only if `wait` is false.
+ */
+int protocol_send(
+    int socket, const struct protocol_message *m, const int *stdio, bool wait);
+
+/*
+ * protocol_receive: take one message without blocking.  `stdio`, for RUN, gets
+ * three descriptors that become the caller's; otherwise all -1.
+ *
+ * Returns 1, 0 at the end of the connection, or -1 with errno: EAGAIN if there
+ * is none, EPROTO if it breaks a rule (its descriptors are closed).
+ */
+int protocol_receive(int socket, void *buffer, size_t size,
+    struct protocol_message *m, int stdio[3]);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * launcher/start: start one program.
+ */
+#ifndef LAUNCHER_START_H
+#define LAUNCHER_START_H
+
+#include <sys/types.h>
+
+#include "base/buffer.h"
+#include "cgi/reason.h"
+
+struct start_failure {
+	enum reason reason;
+	int error;	      /* errno */
+	struct buffer detail; /* owned; what was wrong with which path */
+};
+
+/*
+ * start_worker: vfork and exec `path` in `directory`, as the leader of its own
+ * session, with `stdio` as its only descriptors, no signal blocked and none
+ * ignored.  Limits, umask and user are the caller's own.  All descriptors stay
+ * the caller's.
+ *
+ * The caller must have blocked every signal and have no handler that would
+ * harm it when run in a child that shares its memory.
+ *
+ * Returns the pid, once exec has succeeded; or -1 with errno set, and
+ * `*at_exec` telling whether it was the exec that failed.
+ */
+pid_t start_worker(const char *path, char *const *argv, char *const *envp,
+    int directory, const int stdio[3], int *at_exec);
+
+/*
+ * start_diagnose: put a name to the `error` of a failed exec of `path`.  The
+ * caller frees failure->detail.
+ */
+void start_diagnose(const char *path, const char *script, int error,
+    struct start_failure *failure);
+
+/*
+ * start_check: what can be foreseen without starting `path`.  REASON_NONE, or
+ * as start_diagnose.  The caller frees failure->detail in every case.
+ */
+enum reason start_check(
+    const char *path, const char *script, struct start_failure *failure);
+
+/*
+ * start_has_crlf_shebang: whether the first line of `script` starts with "#!"
+ * and ends with CR LF.
+ */
+int start_has_crlf_shebang(const char *script);
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * supervisor/listener: the listening sockets, bound once and kept.
+ */
+#ifndef SUPERVISOR_LISTENER_H
+#define SUPERVISOR_LISTENER_H
+
+#include <sys/types.h>
+
+#include "config/config.h"
+
+struct listening {
+	const struct config_listener *listener; /* borrowed */
+	int fd;					/* owned; -1: not open */
+	dev_t device; /* of the socket file, to know it again */
+	ino_t inode;
+};
+
+/*
+ * listening_open: bind and listen.  A stale socket file is replaced; a live
+ * one, or anything that is not a socket, is left alone and an error.  The
+ * file has its owner and mode before anyone can connect.  0, or -1, logged.
+ */
+int listening_open(struct listening *l, const struct config_pool *pool,
+    const struct config_listener *listener);
+
+/* listening_close: close; the socket file is removed if it is still ours. */
+void listening_close(struct listening *l);
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * supervisor: the first process.  Binds the sockets, starts the gateways and
+ * launchers, and starts again what dies.  Reads no byte from a client or a
+ * script.
+ */
+#ifndef SUPERVISOR_SUPERVISOR_H
+#define SUPERVISOR_SUPERVISOR_H
+
+#include <stdbool.h>
+
+#include "config/config.h"
+
+/*
+ * supervisor_run: serve until TERM (drain, then stop), INT or QUIT (stop now).
+ * `pid_file` may be NULL.  `background` detaches once all is ready: the first
+ * process then exits with the result.  Returns the exit status.
+ */
+int supervisor_run(
+    const struct config *config, const char *pid_file, bool background);
+
+#endif

@@ -1,0 +1,377 @@
+/*
+ * fd.c: descriptors, and what systems disagree on about them.  Invariant:
+ * nothing here is ever open without close-on-exec.
+ */
+#include "base/fd.h"
+
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/system.h"
+
+#ifdef HAVE_OPENAT2
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#endif
+#ifndef O_PATH
+#define O_PATH O_RDONLY
+#endif
+
+/* Room for the largest environment and the bookkeeping of the kernel. */
+#define MESSAGE_BUFFER (512 * 1024)
+
+void
+fd_close(int *fd)
+{
+	int saved = errno;
+
+	if (*fd != -1) {
+		close(*fd);
+		*fd = -1;
+	}
+	errno = saved;
+}
+
+int
+fd_open_standard(void)
+{
+	int fd;
+
+	do {
+		if ((fd = open("/dev/null", O_RDWR)) == -1)
+			return -1;
+	} while (fd <= STDERR_FILENO);
+	close(fd);
+	return 0;
+}
+
+static void
+close_span(int first, int last)
+{
+	if (first > last)
+		return;
+#ifdef HAVE_CLOSE_RANGE
+	if (close_range((unsigned)first, (unsigned)last, 0) == 0)
+		return;
+#endif
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur <= (rlim_t)last)
+		last = (int)limit.rlim_cur - 1;
+	for (int fd = first; fd <= last; fd++)
+		close(fd);
+}
+
+static int
+compare_ints(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+void
+fd_close_others(int *keep, size_t count)
+{
+	int next = STDERR_FILENO + 1;
+
+	if (count > 0)
+		qsort(keep, count, sizeof(*keep), compare_ints);
+	for (size_t i = 0; i < count; i++) {
+		if (keep[i] < next)
+			continue;
+		close_span(next, keep[i] - 1);
+		next = keep[i] + 1;
+	}
+	close_span(next, 0x7fffffff);
+}
+
+int
+fd_pipe(int ends[2])
+{
+	return pipe2(ends, O_CLOEXEC);
+}
+
+int
+fd_message_pair(int ends[2])
+{
+	const int size = MESSAGE_BUFFER;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1)
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		setsockopt(ends[i], SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	}
+	return 0;
+}
+
+int
+fd_set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags == -1 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+}
+
+int
+fd_accept(int listener)
+{
+#ifdef HAVE_ACCEPT4
+	return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+#else
+	int fd = accept(listener, NULL, NULL);
+
+	if (fd != -1 &&
+	    (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 ||
+		fd_set_nonblocking(fd) == -1))
+		fd_close(&fd);
+	return fd;
+#endif
+}
+
+int
+fd_memory_file(void)
+{
+#ifdef HAVE_MEMFD_CREATE
+	return memfd_create("scgid-body", MFD_CLOEXEC);
+#else
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
+static int
+temporary_by_name(const char *directory)
+{
+	char path[4096];
+	int fd;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/scgid.XXXXXXXX",
+		directory) >= sizeof(path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if ((fd = mkostemp(path, O_CLOEXEC)) != -1)
+		unlink(path);
+	return fd;
+}
+
+int
+fd_temporary_file(const char *directory)
+{
+	int fd = -1;
+
+#ifdef HAVE_O_TMPFILE
+	fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (fd == -1 && errno != EOPNOTSUPP && errno != EISDIR &&
+	    errno != EINVAL && errno != ENOENT)
+		return -1;
+#endif
+	if (fd == -1)
+		fd = temporary_by_name(directory);
+	/* The script, another user, may open /dev/stdin. */
+	if (fd != -1 && fchmod(fd, 0444) == -1)
+		fd_close(&fd);
+	return fd;
+}
+
+int
+fd_send_message(int socket, const struct iovec *parts, int part_count,
+    const int *fds, size_t fd_count, bool wait)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(FD_PASS_MAX * sizeof(int))];
+	} control;
+	struct msghdr message;
+	struct iovec vector[4];
+	ssize_t n;
+
+	memset(&message, 0, sizeof(message));
+	memcpy(vector, parts, (size_t)part_count * sizeof(*parts));
+	message.msg_iov = vector;
+	message.msg_iovlen = (size_t)part_count;
+	if (fd_count > 0) {
+		struct cmsghdr *c;
+
+		memset(&control, 0, sizeof(control));
+		message.msg_control = control.space;
+		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+		c = CMSG_FIRSTHDR(&message);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
+	}
+	for (;;) {
+		n = sendmsg(
+		    socket, &message, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
+		if (n != -1)
+			return 0;
+		if (errno == EAGAIN && wait) {
+			struct pollfd p = {.fd = socket, .events = POLLOUT};
+
+			poll(&p, 1, -1);
+		} else if (errno != EINTR) {
+			return -1;
+		}
+	}
+}
+
+static void
+collect_descriptors(
+    struct msghdr *message, int fds[FD_PASS_MAX], size_t *fd_count)
+{
+	struct cmsghdr *c;
+
+	*fd_count = 0;
+	for (c = CMSG_FIRSTHDR(message); c != NULL;
+	     c = CMSG_NXTHDR(message, c)) {
+		size_t n;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(fd));
+			if (*fd_count < FD_PASS_MAX)
+				fds[(*fd_count)++] = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
+ssize_t
+fd_receive_message(
+    int socket, void *data, size_t size, int fds[FD_PASS_MAX], size_t *fd_count)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(FD_PASS_MAX * sizeof(int))];
+	} control;
+	struct iovec vector = {.iov_base = data, .iov_len = size};
+	struct msghdr message;
+	ssize_t n;
+
+	memset(&message, 0, sizeof(message));
+	message.msg_iov = &vector;
+	message.msg_iovlen = 1;
+	message.msg_control = control.space;
+	message.msg_controllen = sizeof(control.space);
+	do {
+		n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (n == -1 && errno == EINTR);
+	*fd_count = 0;
+	if (n == -1)
+		return -1;
+	collect_descriptors(&message, fds, fd_count);
+	if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+		while (*fd_count > 0)
+			close(fds[--*fd_count]);
+		errno = EMSGSIZE;
+		return -1;
+	}
+	return n;
+}
+
+int
+fd_write_all(int fd, const void *data, size_t length)
+{
+	const char *p = data;
+
+	while (length > 0) {
+		ssize_t n = write(fd, p, length);
+
+		if (n == -1 && errno != EINTR)
+			return -1;
+		if (n > 0) {
+			p += n;
+			length -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+int
+fd_open_path(int directory, const char *name)
+{
+	return openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int
+fd_open_followed(int directory, const char *path)
+{
+	return openat(directory, path, O_PATH | O_CLOEXEC);
+}
+
+#if defined(__linux__)
+/*
+ * For kernels before 5.6: follow, then ask where that led.  The answer is of
+ * the open descriptors, so a link that changes meanwhile cannot deceive it.
+ */
+static int
+open_and_compare(int directory, const char *path)
+{
+	char root[4096], target[4096], link[64];
+	ssize_t root_length, length;
+	int fd = fd_open_followed(directory, path);
+
+	if (fd == -1)
+		return -1;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", directory);
+	root_length = readlink(link, root, sizeof(root));
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, target, sizeof(target));
+	if (root_length == 1)
+		root_length = 0;
+	if (root_length >= 0 && length > root_length &&
+	    length < (ssize_t)sizeof(target) && target[root_length] == '/' &&
+	    memcmp(root, target, (size_t)root_length) == 0)
+		return fd;
+	fd_close(&fd);
+	errno = EXDEV;
+	return -1;
+}
+#endif
+
+int
+fd_open_beneath(int directory, const char *path)
+{
+#if defined(HAVE_OPENAT2)
+	struct open_how how;
+	int fd;
+
+	memset(&how, 0, sizeof(how));
+	how.flags = O_PATH | O_CLOEXEC;
+	how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+	do {
+		fd = (int)syscall(
+		    SYS_openat2, directory, path, &how, sizeof(how));
+	} while (fd == -1 && errno == EAGAIN);
+	if (fd != -1 || (errno != ENOSYS && errno != EPERM))
+		return fd;
+#endif
+#if defined(O_RESOLVE_BENEATH)
+	return openat(directory, path, O_PATH | O_RESOLVE_BENEATH | O_CLOEXEC);
+#elif defined(__linux__)
+	return open_and_compare(directory, path);
+#else
+	errno = EXDEV;
+	return -1;
+#endif
+}

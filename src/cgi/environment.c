@@ -1,0 +1,307 @@
+/*
+ * cgi/environment: the block of strings that a worker starts with.
+ *
+ * Sources are entered in the order of their precedence and the first of a name
+ * stays, so what comes later can never replace what came before: computed,
+ * request, configuration, defaults.  Runs once a request: two allocations.
+ */
+#include "cgi/environment.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "cgi/variable.h"
+#include "scgi/request.h"
+
+#ifdef SCGID_VERSION
+#define SOFTWARE "scgid/" SCGID_VERSION
+#else
+#define SOFTWARE "scgid"
+#endif
+
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+/* Names and values that are written here, with room to spare. */
+#define OWN_TEXT 1024
+/* Variables that are set without being in the request or in `extra`. */
+#define OWN_COUNT 24
+
+struct builder {
+	struct buffer *text; /* borrowed; NAME=value strings, each with NUL */
+	uint32_t *slots;     /* borrowed; offset in text + 1; 0 is free */
+	size_t mask;	     /* slots - 1, a power of two less one */
+	size_t count;
+	uint64_t seed;
+	bool failed;
+};
+
+/*
+ * A table of names, as a client may send ten thousand headers.  The seed makes
+ * the names that collide differ from process to process.
+ */
+static uint32_t *
+builder_find(const struct builder *b, const char *name, size_t length)
+{
+	uint64_t hash = b->seed;
+	const char *known;
+	size_t i;
+
+	for (i = 0; i < length; i++)
+		hash = (hash ^ (unsigned char)name[i]) * 0x9e3779b97f4a7c15u;
+	for (i = (size_t)(hash >> 32) & b->mask; b->slots[i] != 0;
+	     i = (i + 1) & b->mask) {
+		known = b->text->data + b->slots[i] - 1;
+		if (strncmp(known, name, length) == 0 && known[length] == '=')
+			break;
+	}
+	return &b->slots[i];
+}
+
+static const char *
+builder_get(const struct builder *b, const char *name)
+{
+	size_t length = strlen(name);
+	uint32_t *slot = builder_find(b, name, length);
+
+	return *slot == 0 ? NULL : b->text->data + *slot + length;
+}
+
+/* Add `name` with the first `length` bytes of `value` and then `rest`. */
+static void
+builder_add_parts(struct builder *b, const char *name, const char *value,
+    size_t length, const char *rest)
+{
+	size_t name_length = strlen(name), start = b->text->length;
+	uint32_t *slot = builder_find(b, name, name_length);
+
+	if (*slot != 0)
+		return;
+	/* Room was reserved: none of these moves the text. */
+	if (start >= UINT32_MAX ||
+	    buffer_append(b->text, name, name_length) == -1 ||
+	    buffer_append(b->text, "=", 1) == -1 ||
+	    buffer_append(b->text, value, length) == -1 ||
+	    buffer_append(b->text, rest, strlen(rest) + 1) == -1) {
+		b->failed = true;
+		return;
+	}
+	*slot = (uint32_t)start + 1;
+	b->count++;
+}
+
+static void
+builder_add(struct builder *b, const char *name, const char *value)
+{
+	builder_add_parts(b, name, value, strlen(value), "");
+}
+
+/*
+ * RFC 3875, 4.1.2: set if and only if there is a body.  A POST or a PUT that
+ * has none says so, as programs read CONTENT_LENGTH unasked there.
+ */
+static void
+add_content_length(struct builder *b, const struct cgi_environment_input *in)
+{
+	const char *length, *method;
+
+	length =
+	    scgi_get_param(in->params, in->params_length, "CONTENT_LENGTH");
+	if (length == NULL)
+		length = "";
+	length += strspn(length, "0");
+	if (*length != '\0') {
+		builder_add(b, "CONTENT_LENGTH", length);
+		return;
+	}
+	method =
+	    scgi_get_param(in->params, in->params_length, "REQUEST_METHOD");
+	if (method != NULL &&
+	    (strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0))
+		builder_add(b, "CONTENT_LENGTH", "0");
+}
+
+static void
+add_computed(struct builder *b, const struct cgi_environment_input *in)
+{
+	size_t root;
+
+	builder_add(b, "GATEWAY_INTERFACE", "CGI/1.1");
+	builder_add(b, "SERVER_SOFTWARE", SOFTWARE);
+	builder_add(b, "REDIRECT_STATUS", "200");
+	builder_add(b, "SCRIPT_NAME", in->script_name ? in->script_name : "");
+	if (in->script_filename != NULL)
+		builder_add(b, "SCRIPT_FILENAME", in->script_filename);
+	if (in->path_info != NULL) {
+		builder_add(b, "PATH_INFO", in->path_info);
+		root = in->document_root ? strlen(in->document_root) : 0;
+		while (root > 0 && in->document_root[root - 1] == '/')
+			root--;
+		builder_add_parts(b, "PATH_TRANSLATED",
+		    root > 0 ? in->document_root : "", root, in->path_info);
+	}
+	add_content_length(b, in);
+}
+
+static void
+add_request(struct builder *b, const struct cgi_environment_input *in)
+{
+	const char *cursor = in->params, *end = cursor + in->params_length;
+	const char *name, *value;
+	unsigned rules, refused;
+
+	refused = CGI_VARIABLE_REFUSED | CGI_VARIABLE_REPLACED;
+	if (!in->pass_authorization)
+		refused |= CGI_VARIABLE_SECRET;
+	while (scgi_next_param(&cursor, end, &name, &value)) {
+		rules = cgi_variable_rules(name);
+		if ((rules & refused) != 0 ||
+		    ((rules & CGI_VARIABLE_NOT_EMPTY) != 0 && *value == '\0'))
+			continue;
+		builder_add(b, name, value);
+	}
+}
+
+static void
+add_extra(struct builder *b, const struct cgi_environment_input *in)
+{
+	size_t i;
+
+	for (i = 0; i < in->extra_count; i++)
+		if (!cgi_variable_is_computed(in->extra[i].name))
+			builder_add(b, in->extra[i].name, in->extra[i].value);
+}
+
+/* The Host field without its port; a client wrote it, so only if it is one. */
+static void
+add_server_name(struct builder *b)
+{
+	const char *host = builder_get(b, "HTTP_HOST"), *end;
+	size_t length = 0;
+
+	if (host != NULL && host[0] == '[') {
+		length = 1 + strspn(host + 1, "0123456789abcdefABCDEF:.");
+		length = host[length] == ']' ? length + 1 : 0;
+	} else if (host != NULL) {
+		length = strspn(host,
+		    "abcdefghijklmnopqrstuvwxyz"
+		    "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		    "0123456789-._");
+	}
+	end = length > 0 ? host + length : "-";
+	if (*end == '\0' || *end == ':')
+		builder_add_parts(b, "SERVER_NAME", host, length, "");
+	else
+		builder_add(b, "SERVER_NAME", "localhost");
+}
+
+static bool
+is_https(const struct builder *b)
+{
+	const char *https = builder_get(b, "HTTPS");
+	const char *scheme = builder_get(b, "REQUEST_SCHEME");
+
+	if (https != NULL && *https != '\0')
+		return strcasecmp(https, "off") != 0;
+	return scheme != NULL && strcasecmp(scheme, "https") == 0;
+}
+
+static void
+add_defaults(struct builder *b, const struct cgi_environment_input *in)
+{
+	builder_add(b, "REQUEST_METHOD", "GET");
+	builder_add(b, "QUERY_STRING", "");
+	builder_add(b, "REMOTE_ADDR", "0.0.0.0");
+	builder_add(b, "REMOTE_HOST", builder_get(b, "REMOTE_ADDR"));
+	add_server_name(b);
+	builder_add(b, "SERVER_PORT", is_https(b) ? "443" : "80");
+	builder_add(b, "SERVER_PROTOCOL", "HTTP/1.0");
+	if (in->document_root != NULL)
+		builder_add(b, "DOCUMENT_ROOT", in->document_root);
+	builder_add(b, "PATH", DEFAULT_PATH);
+}
+
+/* An upper bound of the text, so that it never moves while it is built. */
+static size_t
+text_bound(const struct cgi_environment_input *in)
+{
+	size_t i, size = in->params_length;
+
+	for (i = 0; i < in->extra_count; i++)
+		size +=
+		    strlen(in->extra[i].name) + strlen(in->extra[i].value) + 2;
+	/* REMOTE_HOST and SERVER_NAME may repeat what is there. */
+	size *= 2;
+	if (in->script_name != NULL)
+		size += strlen(in->script_name);
+	if (in->script_filename != NULL)
+		size += strlen(in->script_filename);
+	if (in->path_info != NULL)
+		size += 2 * strlen(in->path_info);
+	if (in->document_root != NULL)
+		size += 2 * strlen(in->document_root);
+	return size + OWN_TEXT;
+}
+
+static size_t
+count_bound(const struct cgi_environment_input *in)
+{
+	const char *at = in->params, *end = at + in->params_length;
+	size_t strings = 0;
+
+	while (at < end && (at = memchr(at, '\0', (size_t)(end - at)))) {
+		strings++;
+		at++;
+	}
+	return strings / 2 + in->extra_count + OWN_COUNT;
+}
+
+int
+cgi_environment_build(
+    struct cgi_environment *out, const struct cgi_environment_input *in)
+{
+	size_t i, slots = 64, bound = count_bound(in);
+	struct builder b = {.text = &out->text};
+	char *string;
+
+	memset(out, 0, sizeof(*out));
+	while (slots < bound * 2)
+		slots *= 2;
+	/* One piece: the pointers, and behind them the slots. */
+	out->envp =
+	    calloc(1, (bound + 1) * sizeof(char *) + slots * sizeof(uint32_t));
+	if (out->envp == NULL ||
+	    buffer_reserve(&out->text, text_bound(in)) == -1)
+		goto no_memory;
+	b.slots = (uint32_t *)(void *)(out->envp + bound + 1);
+	b.mask = slots - 1;
+	b.seed = (uint64_t)(uintptr_t)out->text.data ^
+	    (uint64_t)(uintptr_t)&cgi_environment_fini << 16;
+	add_computed(&b, in);
+	add_request(&b, in);
+	add_extra(&b, in);
+	add_defaults(&b, in);
+	if (b.failed)
+		goto no_memory;
+	string = out->text.data;
+	for (i = 0; i < b.count; i++) {
+		out->envp[i] = string;
+		string += strlen(string) + 1;
+	}
+	return 0;
+
+no_memory:
+	cgi_environment_fini(out);
+	errno = ENOMEM;
+	return -1;
+}
+
+void
+cgi_environment_fini(struct cgi_environment *e)
+{
+	free(e->envp);
+	e->envp = NULL;
+	buffer_fini(&e->text);
+}

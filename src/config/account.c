@@ -1,0 +1,50 @@
+/*
+ * account: users and groups, from names to numbers.
+ */
+#include "config/options.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+
+/* Several errno values mean no more than "there is none": see getpwnam(3). */
+static int
+fail_lookup(const char *what, const char *name, int error, char *why)
+{
+	if (error == 0 || error == ENOENT || error == ESRCH || error == EBADF ||
+	    error == EPERM)
+		return option_fail(why, "there is no %s '%s'", what, name);
+	return option_fail(why, "%s '%s': %s", what, name, strerror(error));
+}
+
+int
+account_find_user(
+    struct config_user *user, const char *name, char why[OPTION_WHY_SIZE])
+{
+	struct passwd *entry;
+
+	errno = 0;
+	if ((entry = getpwnam(name)) == NULL)
+		return fail_lookup("user", name, errno, why);
+	user->uid = entry->pw_uid;
+	user->gid = entry->pw_gid;
+	if ((user->name = strdup(name)) == NULL)
+		return option_fail(why, "out of memory");
+	return 0;
+}
+
+int
+account_find_group(
+    struct config_user *group, const char *name, char why[OPTION_WHY_SIZE])
+{
+	struct group *entry;
+
+	errno = 0;
+	if ((entry = getgrnam(name)) == NULL)
+		return fail_lookup("group", name, errno, why);
+	group->gid = entry->gr_gid;
+	if ((group->name = strdup(name)) == NULL)
+		return option_fail(why, "out of memory");
+	return 0;
+}

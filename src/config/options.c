@@ -1,0 +1,266 @@
+/*
+ * options: the table of every key there is.  Reading, scgid -T, the list of
+ * keys and the test of the manual are all made from it, so a key exists when
+ * it has a row here, and only then.
+ */
+#include "config/options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TIME_MAX      (INT64_C(8760) * 3600 * 1000)
+#define KIB	      INT64_C(1024)
+#define MIB	      (KIB * 1024)
+
+#define SCGID(member) offsetof(struct config, member)
+#define POOL(member)  offsetof(struct config_pool, member)
+#define MAP(member)   offsetof(struct config_map, member)
+
+/* A time that a map may set for itself. */
+#define POOL_AND_MAP_TIME(name, member, standard, low, help)                \
+	{SECTION_POOL, name, OPTION_TIME, POOL(timeouts.member), standard,  \
+	    low, TIME_MAX, NULL, help},                                     \
+	{                                                                   \
+		SECTION_MAP, name, OPTION_TIME, MAP(timeouts.member), NULL, \
+		    low, TIME_MAX, NULL, help "; without it, the pool's"    \
+	}
+
+/* clang-format off */
+const struct option option_table[] = {
+	{ SECTION_SCGID, "user", OPTION_USER, SCGID(user), "nobody",
+		1, 0, NULL, "the user of the gateways; never root" },
+	{ SECTION_SCGID, "log", OPTION_TARGET, SCGID(log), "stderr",
+		0, 0, "stderr|syslog", "where the error log goes" },
+	{ SECTION_SCGID, "include", OPTION_INCLUDE, 0, NULL,
+		0, 0, NULL, "files to read too, a glob; may repeat" },
+
+	{ SECTION_POOL, "listen", OPTION_LISTEN, 0, NULL,
+		0, 0, NULL, "a Unix socket or loopback address and port to "
+		"listen on; may repeat" },
+	{ SECTION_POOL, "listen_owner", OPTION_OWNER, POOL(listen_owner), NULL,
+		0, 0, NULL, "the owner of the pool's Unix sockets" },
+	{ SECTION_POOL, "listen_group", OPTION_SHARE, POOL(listen_group), NULL,
+		0, 0, NULL, "the group of the pool's Unix sockets" },
+	{ SECTION_POOL, "listen_mode", OPTION_MODE, POOL(listen_mode), "0660",
+		0, 0777, NULL, "the mode of the pool's Unix sockets" },
+	{ SECTION_POOL, "backlog", OPTION_NUMBER, POOL(backlog), "1024",
+		1, 65535, NULL, "connections that wait in the kernel" },
+	{ SECTION_POOL, "user", OPTION_USER, POOL(user), NULL,
+		0, 0, NULL, "the user of the scripts; required when scgid is "
+		"started as root" },
+	{ SECTION_POOL, "group", OPTION_GROUP, POOL(group), NULL,
+		0, 0, NULL, "the group of the scripts; without it, the "
+		"user's" },
+	{ SECTION_POOL, "gateways", OPTION_NUMBER, POOL(gateways), "1",
+		1, 64, NULL, "processes that talk to the front end" },
+	{ SECTION_POOL, "launchers", OPTION_NUMBER, POOL(launchers), "0",
+		0, 64, NULL, "processes that start scripts; 0: one a core, "
+		"at most 4" },
+	{ SECTION_POOL, "workers", OPTION_NUMBER, POOL(workers), "0",
+		0, 65536, NULL, "scripts that run at the same time; 0: 16 a "
+		"core" },
+	{ SECTION_POOL, "queue", OPTION_NUMBER, POOL(queue), "1024",
+		1, 65536, NULL, "requests that may be open at the same time" },
+	POOL_AND_MAP_TIME("queue_timeout", queue, "30s", 0,
+		"how long a request waits for a worker; 0: not at all"),
+	{ SECTION_POOL, "header_timeout", OPTION_TIME, POOL(header_timeout),
+		"10s", 1, TIME_MAX, NULL,
+		"how long a request's header may take" },
+	POOL_AND_MAP_TIME("body_timeout", body, "30s", 1,
+		"how long a request's body may pause"),
+	POOL_AND_MAP_TIME("idle_timeout", idle, "55s", 1,
+		"how long a script may print nothing"),
+	POOL_AND_MAP_TIME("script_timeout", script, "300s", 1,
+		"how long a script may run"),
+	POOL_AND_MAP_TIME("background_grace", background_grace, "1s", 0,
+		"how long a background child may keep the output open"),
+	POOL_AND_MAP_TIME("kill_grace", kill_grace, "3s", 0,
+		"how long after TERM a script is sent KILL"),
+	{ SECTION_POOL, "half_close", OPTION_CHOICE, POOL(half_close), "abort",
+		0, 0, "abort|wait", "what a front end means that closes its "
+		"side of a TCP connection" },
+	{ SECTION_POOL, "max_header", OPTION_SIZE, POOL(max_header), "128K",
+		4 * KIB, 256 * KIB, NULL, "the largest request header" },
+	{ SECTION_POOL, "max_body", OPTION_SIZE, POOL(max_body), "0",
+		0, INT64_MAX, NULL, "the largest request body; 0: any" },
+	{ SECTION_POOL, "body_memory", OPTION_SIZE, POOL(body_memory), "256K",
+		0, 64 * MIB, NULL, "a larger body goes to a temporary file" },
+	{ SECTION_POOL, "max_response_header", OPTION_SIZE,
+		POOL(max_response_header), "64K",
+		KIB, MIB, NULL, "the largest header a script may print" },
+	{ SECTION_POOL, "spool_dir", OPTION_DIRECTORY, POOL(spool_dir),
+		"/var/tmp", 0, 0, NULL, "where large bodies are kept" },
+	{ SECTION_POOL, "access_log", OPTION_TARGET, POOL(access_log), "on",
+		0, 0, "on|off", "a line a request: on, to the error log, or "
+		"to a file" },
+	{ SECTION_POOL, "access_log_format", OPTION_CHOICE,
+		POOL(access_log_format), "text",
+		0, 0, "text|json", "the form of the access log" },
+	{ SECTION_POOL, "umask", OPTION_MODE, POOL(umask), "022",
+		0, 0777, NULL, "the file mode mask of the scripts" },
+	{ SECTION_POOL, "no_new_privileges", OPTION_BOOL,
+		POOL(no_new_privileges), "yes",
+		0, 0, NULL, "whether set-user-id programs have no effect" },
+	{ SECTION_POOL, "debug", OPTION_BOOL, POOL(debug), "no",
+		0, 0, NULL, "whether error pages show paths and the script's "
+		"stderr" },
+	{ SECTION_POOL, "env.", OPTION_VARIABLE, POOL(environment), NULL,
+		0, 0, NULL, "an environment variable of the scripts" },
+
+	{ SECTION_MAP, "root", OPTION_DIRECTORY, MAP(root), NULL,
+		0, 0, NULL, "the directory of the scripts; this or script" },
+	{ SECTION_MAP, "script", OPTION_FILE, MAP(script), NULL,
+		0, 0, NULL, "the one script of this map; this or root" },
+	{ SECTION_MAP, "args", OPTION_WORDS, MAP(args), NULL,
+		0, 0, NULL, "arguments of the script" },
+	{ SECTION_MAP, "host", OPTION_HOST, MAP(host), NULL,
+		0, 0, NULL, "only for requests to this host, a name or glob" },
+	{ SECTION_MAP, "index", OPTION_NAMES, MAP(index), NULL,
+		0, 0, NULL, "scripts to look for in a directory" },
+	{ SECTION_MAP, "allow_names", OPTION_NAMES, MAP(allow_names), NULL,
+		0, 0, NULL, "globs that a script's name must match one of" },
+	{ SECTION_MAP, "handler.", OPTION_HANDLER, MAP(handlers), NULL,
+		0, 0, NULL, "the interpreter of scripts with this extension" },
+	{ SECTION_MAP, "symlinks", OPTION_CHOICE, MAP(symlinks), "inside",
+		0, 0, "inside|owner|any|none", "symbolic links to follow" },
+	{ SECTION_MAP, "authorization", OPTION_CHOICE, MAP(authorization),
+		"hide", 0, 0, "hide|pass", "what to do with the "
+		"Authorization field of a request" },
+	{ SECTION_MAP, "accel", OPTION_BOOL, MAP(accel), "no",
+		0, 0, NULL, "whether X-Accel-* and X-Sendfile are passed" },
+	{ SECTION_MAP, "trust_script_filename", OPTION_BOOL,
+		MAP(trust_script_filename), "no",
+		0, 0, NULL, "whether the request's SCRIPT_FILENAME selects "
+		"the script, below root" },
+	{ SECTION_MAP, "env.", OPTION_VARIABLE, MAP(environment), NULL,
+		0, 0, NULL, "an environment variable of the scripts; goes "
+		"before the pool's" },
+};
+/* clang-format on */
+
+const size_t option_count = sizeof(option_table) / sizeof(option_table[0]);
+
+_Static_assert(sizeof(option_table) / sizeof(option_table[0]) <= OPTION_LIMIT,
+    "struct parse has a line number for each option");
+
+static const char *const section_names[] = {"", "scgid", "pool", "map"};
+static const char *const type_names[] = {"yes|no", "number", "size", "time",
+    "mode", "choice", "choice or file", "directory", "file", "host", "words",
+    "names", "user", "group", "user", "group", "address", "glob", "text",
+    "file"};
+
+static bool
+option_is_family(const struct option *o)
+{
+	return o->name[strlen(o->name) - 1] == '.';
+}
+
+/* option_label: how a person writes it; `label` has room for any key. */
+static const char *
+option_label(const struct option *o, char label[PARSE_NAME_MAX + 1])
+{
+	snprintf(label, PARSE_NAME_MAX + 1, "%s%s", o->name,
+	    !option_is_family(o)	     ? ""
+		: o->type == OPTION_VARIABLE ? "NAME"
+					     : "EXT");
+	return label;
+}
+
+const struct option *
+option_find(enum option_section section, const char *key)
+{
+	for (size_t i = 0; i < option_count; i++) {
+		const struct option *o = &option_table[i];
+
+		if (o->section != section)
+			continue;
+		if (option_is_family(o)
+			? strncmp(key, o->name, strlen(o->name)) == 0
+			: strcmp(key, o->name) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+static size_t
+smallest(size_t a, size_t b, size_t c)
+{
+	if (b < a)
+		a = b;
+	return c < a ? c : a;
+}
+
+/* edit_distance: letters to add, drop or change to make `b` of `a`. */
+static size_t
+edit_distance(const char *a, const char *b)
+{
+	size_t row[PARSE_NAME_MAX + 1], corner, above;
+	size_t length = strlen(b);
+
+	for (size_t j = 0; j <= length; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1] != '\0'; i++) {
+		corner = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= length; j++) {
+			above = row[j];
+			row[j] = smallest(corner + (a[i - 1] != b[j - 1]),
+			    above + 1, row[j - 1] + 1);
+			corner = above;
+		}
+	}
+	return row[length];
+}
+
+void
+option_explain_unknown(
+    enum option_section section, const char *key, char why[OPTION_WHY_SIZE])
+{
+	static const char *const places[] = {
+	    "", "in [scgid]", "in a pool", "in a map"};
+	static const char *const homes[] = {
+	    "", "in [scgid]", "in a pool, [NAME]", "in a map, [NAME /prefix]"};
+	char label[PARSE_NAME_MAX + 1], best[PARSE_NAME_MAX + 1] = "";
+	size_t least = strlen(key) < 6 ? 2 : 3, distance;
+	const struct option *elsewhere = NULL;
+
+	for (size_t i = 0; i < option_count; i++) {
+		const struct option *o = &option_table[i];
+
+		if (o->section != section) {
+			if (elsewhere == NULL)
+				elsewhere = option_find(o->section, key);
+			continue;
+		}
+		distance = edit_distance(key, option_label(o, label));
+		if (distance < least) {
+			least = distance;
+			memcpy(best, label, sizeof(best));
+		}
+	}
+	if (elsewhere != NULL)
+		option_fail(why, "unknown key '%s' %s; it belongs %s", key,
+		    places[section], homes[elsewhere->section]);
+	else if (best[0] != '\0')
+		option_fail(why, "unknown key '%s' %s; did you mean '%s'?", key,
+		    places[section], best);
+	else
+		option_fail(why, "unknown key '%s' %s", key, places[section]);
+}
+
+int
+config_list_keys(FILE *out)
+{
+	char label[PARSE_NAME_MAX + 1];
+
+	for (size_t i = 0; i < option_count; i++) {
+		const struct option *o = &option_table[i];
+
+		fprintf(out, "%s\t%s\t%s\t%s\t", section_names[o->section],
+		    option_label(o, label), type_names[o->type],
+		    o->standard != NULL ? o->standard : "-");
+		option_print_range(o, out);
+		fprintf(out, "\t%s\n", o->help);
+	}
+	return ferror(out) ? -1 : 0;
+}

@@ -1,0 +1,179 @@
+/*
+ * access_log.c: one line a request, as key=value or as JSON, from one list of
+ * fields.
+ */
+#include "gateway/access_log.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+struct line {
+	bool is_json;
+	size_t length;
+	char text[LOG_LINE_MAX - 128]; /* room for the log's own prefix */
+};
+
+static void
+add(struct line *l, const char *format, const char *name, const char *value)
+{
+	size_t room = sizeof(l->text) - l->length;
+	int n = snprintf(l->text + l->length, room, format, name, value);
+
+	if (n > 0)
+		l->length += (size_t)n < room ? (size_t)n : room - 1;
+}
+
+static void
+add_name(struct line *l, const char *name)
+{
+	const char *before = l->length > 1 ? (l->is_json ? "," : " ") : "";
+
+	add(l, l->is_json ? "%s\"%s\":" : "%s%s=", before, name);
+}
+
+/* A word of ours: needs quotes only in JSON. */
+static void
+add_word(struct line *l, const char *name, const char *value)
+{
+	add_name(l, name);
+	add(l, l->is_json ? "\"%s%s\"" : "%s%s", value, "");
+}
+
+static void
+add_number(struct line *l, const char *name, int64_t value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%" PRId64, value);
+	add_name(l, name);
+	add(l, "%s%s", text, "");
+}
+
+/* Microseconds, written as milliseconds. */
+static void
+add_time(struct line *l, const char *name, int64_t value)
+{
+	char text[32];
+
+	if (value < 0)
+		value = 0;
+	snprintf(text, sizeof(text), "%" PRId64 ".%03d", value / 1000,
+	    (int)(value % 1000));
+	add_name(l, name);
+	add(l, "%s%s", text, "");
+}
+
+/* log_escape's \xNN is not JSON: make it \u00NN. */
+static void
+escape_json(char *out, size_t size, const char *text)
+{
+	size_t n = 0;
+
+	for (; *text != '\0' && n + 7 < size; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '"' || c == '\\')
+			n += (size_t)snprintf(out + n, size - n, "\\%c", c);
+		else if (c < 0x20 || c >= 0x7f)
+			n += (size_t)snprintf(out + n, size - n, "\\u%04x", c);
+		else
+			out[n++] = (char)c;
+	}
+	out[n] = '\0';
+}
+
+/* Text from outside. */
+static void
+add_text(struct line *l, const char *name, const char *value, size_t most)
+{
+	char safe[1200];
+
+	if (value == NULL)
+		value = "";
+	if (most > sizeof(safe))
+		most = sizeof(safe);
+	if (l->is_json)
+		escape_json(safe, most, value);
+	else
+		log_escape(safe, most, value, strlen(value));
+	add_name(l, name);
+	add(l, "\"%s%s\"", safe, "");
+}
+
+static void
+add_exit(struct line *l, const struct request *r)
+{
+	if (!r->run.status_known)
+		add_word(l, "exit", "none");
+	else if (WIFSIGNALED(r->run.status))
+		add_number(l, "signal", WTERMSIG(r->run.status));
+	else
+		add_number(l, "exit", WEXITSTATUS(r->run.status));
+}
+
+static int64_t
+between(int64_t from, int64_t to)
+{
+	return from != 0 && to != 0 ? to - from : 0;
+}
+
+static void
+add_fields(struct line *l, const struct request *r)
+{
+	int64_t now = clock_now();
+	char time[CLOCK_FORMAT_SIZE];
+
+	clock_format_utc(time);
+	add_word(l, "time", time);
+	add_word(l, "pool", r->gateway->pool->name);
+	add_word(l, "id", r->id);
+	add_text(l, "client", request_param(r, "REMOTE_ADDR"), 64);
+	add_text(l, "method", request_param(r, "REQUEST_METHOD"), 40);
+	add_text(l, "uri", request_param(r, "REQUEST_URI"), 1200);
+	add_text(l, "script", r->script, 600);
+	add_number(l, "status", r->status);
+	add_word(l, "reason", reason_text(r->reason)->name);
+	add_number(l, "in", r->body_received);
+	add_number(l, "out", r->body_sent);
+	add_time(l, "queue_ms",
+	    between(r->queued_at, r->started_at != 0 ? r->started_at : now));
+	add_time(l, "first_ms", between(r->accepted_at, r->first_byte_at));
+	add_time(l, "total_ms", between(r->accepted_at, now));
+	add_exit(l, r);
+	add_time(l, "user_ms", r->user_time);
+	add_time(l, "sys_ms", r->system_time);
+	add_number(l, "rss_kb", r->peak_memory);
+}
+
+void
+access_log_write(const struct request *r)
+{
+	const struct config_pool *pool = r->gateway->pool;
+	struct line l;
+
+	if (strcmp(pool->access_log, "off") == 0)
+		return;
+	l.length = 0;
+	l.is_json = pool->access_log_format == LOG_FORMAT_JSON;
+	if (l.is_json)
+		add(&l, "%s%s", "{", "");
+	add_fields(&l, r);
+	if (l.is_json)
+		add(&l, "%s%s", "}", "");
+	if (r->gateway->access_log == -1) {
+		log_line(l.text);
+		return;
+	}
+	l.text[l.length++] = '\n';
+	while (write(r->gateway->access_log, l.text, l.length) == -1 &&
+	    errno == EINTR)
+		continue;
+}

@@ -1,0 +1,229 @@
+/*
+ * front.c: the front end's side of a response.
+ *
+ * A front end takes the end of the connection for the end of the response.  So
+ * a response that breaks off must end in an error: on TCP with a reset, on a
+ * Unix socket by closing while a byte of the request is unread, which the peer
+ * sees as ECONNRESET.  That byte is r->held until the response is whole.
+ */
+#include "gateway/front.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "gateway/relay.h"
+
+/* What a front end may still send after an early answer, and for how long. */
+#define LINGER_BYTES (64 * 1024 * 1024)
+#define LINGER_MS    5000
+
+static void front_on_writable(evutil_socket_t, short, void *);
+
+/*
+ * A front end that has only closed its sending side still reads (lighttpd).
+ * A Unix socket tells the two apart; for TCP the configuration does.
+ */
+static bool
+front_is_gone(struct request *r)
+{
+	struct pollfd p = {.fd = r->front_fd};
+
+	if (!r->front_is_unix)
+		return r->gateway->pool->half_close == HALF_CLOSE_ABORT;
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static void
+front_on_closed(evutil_socket_t fd, short what, void *arg)
+{
+	struct request *r = arg;
+
+	(void)fd;
+	(void)what;
+	if (!front_is_gone(r)) {
+		event_del(&r->front_event);
+		return;
+	}
+	request_fail(r, REASON_CLIENT_ABORTED, NULL);
+}
+
+void
+front_watch(struct request *r)
+{
+	struct gateway *g = r->gateway;
+
+	if (r->front_fd == -1)
+		return;
+	event_del(&r->front_event);
+	r->front_is_writing = false;
+	event_assign(&r->front_event, g->base, r->front_fd,
+	    g->front_gone_events, front_on_closed, r);
+	event_add(&r->front_event, NULL);
+}
+
+static void
+front_wait_writable(struct request *r)
+{
+	if (r->front_is_writing)
+		return;
+	event_del(&r->front_event);
+	r->front_is_writing = true;
+	event_assign(&r->front_event, r->gateway->base, r->front_fd,
+	    EV_WRITE | EV_PERSIST, front_on_writable, r);
+	event_add(&r->front_event, NULL);
+	relay_pause(r);
+}
+
+static ssize_t
+send_some(struct request *r, const char *data, size_t length)
+{
+	ssize_t n;
+
+	do {
+		n = send(
+		    r->front_fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		n = 0;
+	return n;
+}
+
+int
+front_send(struct request *r, const char *data, size_t length)
+{
+	ssize_t n = 0;
+
+	if (r->front_fd == -1) {
+		errno = EPIPE;
+		return -1;
+	}
+	if (r->out.length == 0 && (n = send_some(r, data, length)) == -1)
+		return -1;
+	if ((size_t)n == length)
+		return 0;
+	if (buffer_append(&r->out, data + n, length - (size_t)n) == -1)
+		return -1;
+	front_wait_writable(r);
+	return 0;
+}
+
+static void
+front_on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct request *r = arg;
+	ssize_t n = send_some(r, r->out.data, r->out.length);
+
+	(void)fd;
+	(void)what;
+	if (n == -1) {
+		request_fail(r, REASON_CLIENT_ABORTED, NULL);
+		return;
+	}
+	buffer_consume(&r->out, (size_t)n);
+	if (r->out.length > 0)
+		return;
+	buffer_fini(&r->out);
+	front_watch(r);
+	if (r->response_whole) {
+		front_close(r);
+		request_finish_if_done(r);
+		return;
+	}
+	relay_resume(r);
+	relay_judge(r);
+}
+
+/* Read and drop up to a chunk.  Its size, 0 at the end, -1 and errno. */
+static ssize_t
+discard(struct request *r)
+{
+	ssize_t n;
+
+	do {
+		n = recv(r->front_fd, r->gateway->chunk,
+		    sizeof(r->gateway->chunk), MSG_DONTWAIT);
+	} while (n == -1 && errno == EINTR);
+	return n;
+}
+
+static void
+close_now(struct request *r)
+{
+	event_del(&r->front_event);
+	fd_close(&r->front_fd);
+	buffer_fini(&r->out);
+	if (r->state != REQUEST_ENDING)
+		request_set_state(r, REQUEST_ENDING);
+}
+
+static void
+front_on_lingering(evutil_socket_t fd, short what, void *arg)
+{
+	struct request *r = arg;
+	ssize_t n = discard(r);
+
+	(void)fd;
+	(void)what;
+	if (n > 0)
+		r->discarded += (size_t)n;
+	if ((n == -1 && errno == EAGAIN) ||
+	    (n > 0 && r->discarded < LINGER_BYTES))
+		return;
+	close_now(r);
+	request_finish_if_done(r);
+}
+
+/*
+ * The answer is out but the request is still coming.  Closing now would throw
+ * the answer away with a reset; a front end would report that instead of it.
+ */
+static void
+front_linger(struct request *r)
+{
+	event_del(&r->front_event);
+	shutdown(r->front_fd, SHUT_WR);
+	event_assign(&r->front_event, r->gateway->base, r->front_fd,
+	    EV_READ | EV_PERSIST, front_on_lingering, r);
+	event_add(&r->front_event, NULL);
+	request_set_state(r, REQUEST_LINGERING);
+	request_set_timer(r, LINGER_MS);
+}
+
+void
+front_close(struct request *r)
+{
+	ssize_t n;
+
+	if (r->front_fd == -1 || r->state == REQUEST_LINGERING)
+		return;
+	if (r->out.length > 0)
+		return; /* front_on_writable comes back here */
+	if (!r->is_whole) {
+		front_linger(r);
+		return;
+	}
+	while (r->held > 0 && (n = discard(r)) > 0) {
+		/* More than was held: bytes behind the body. */
+		if ((size_t)n == r->held || r->discarded > LINGER_BYTES)
+			break;
+		r->discarded += (size_t)n;
+	}
+	close_now(r);
+}
+
+void
+front_break(struct request *r)
+{
+	const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+	if (r->front_fd == -1)
+		return;
+	if (!r->front_is_unix)
+		setsockopt(
+		    r->front_fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close_now(r);
+}

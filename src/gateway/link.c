@@ -1,0 +1,216 @@
+/*
+ * link.c: messages to and from launchers.  A launcher is not trusted: what it
+ * says is checked by the protocol, and applies only to requests it was given.
+ */
+#include "gateway/link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "gateway/relay.h"
+#include "gateway/schedule.h"
+#include "launcher/protocol.h"
+
+static struct request *
+find_request(struct link *link, uint32_t id)
+{
+	struct request *r;
+
+	LIST_FOREACH (
+	    r, &link->gateway->running[id % GATEWAY_RUN_BUCKETS], run_entry)
+		if (r->run.id == id && r->run.link == link)
+			return r;
+	return NULL;
+}
+
+static void
+worker_started(struct request *r, const struct protocol_message *m)
+{
+	if (!r->run.is_probing) {
+		r->pid = (pid_t)m->code;
+		free(r->script);
+		r->script = strdup(m->text);
+		return;
+	}
+	r->run.is_probing = false;
+	r->run.is_alive = true;
+	relay_judge(r);
+}
+
+static void
+worker_failed(struct request *r, const struct protocol_message *m)
+{
+	char detail[1024];
+
+	snprintf(detail, sizeof(detail), "%s", m->text);
+	r->run.is_gone = true;
+	relay_stop(r);
+	if (r->state == REQUEST_RUNNING)
+		request_fail(r, m->reason, detail);
+	else
+		request_finish_if_done(r);
+}
+
+static void
+worker_exited(struct request *r, const struct protocol_message *m)
+{
+	r->run.is_gone = true;
+	r->run.is_probing = false;
+	r->run.status_known = true;
+	r->run.status = m->code;
+	r->run.hint = m->reason;
+	r->run.group_left = m->group_left;
+	r->gone_at = clock_now();
+	r->user_time += m->user_time;
+	r->system_time += m->system_time;
+	if (m->peak_memory > r->peak_memory)
+		r->peak_memory = m->peak_memory;
+	relay_judge(r);
+}
+
+static struct request *
+find_user(struct link *link)
+{
+	struct request *r;
+
+	TAILQ_FOREACH (r, &link->gateway->requests, entry)
+		if (r->run.link == link)
+			return r;
+	return NULL;
+}
+
+/* A request may end others with it, so start again after each. */
+static void
+link_lost(struct link *link)
+{
+	struct request *r;
+
+	log_warnx("lost a launcher with %u workers", link->workers);
+	link_stop(link);
+	while ((r = find_user(link)) != NULL) {
+		r->run.link = NULL;
+		if (r->run.is_gone)
+			continue;
+		r->run.is_gone = true;
+		relay_stop(r);
+		if (r->state == REQUEST_RUNNING ||
+		    r->state == REQUEST_RESPONDING)
+			request_fail(r, REASON_LAUNCHER_LOST, NULL);
+		else
+			request_finish_if_done(r);
+	}
+}
+
+static void
+link_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	static char buffer[PROTOCOL_MESSAGE_MAX];
+	struct link *link = arg;
+	struct protocol_message m;
+	struct request *r;
+	int stdio[3], n;
+
+	(void)fd;
+	(void)what;
+	n = protocol_receive(link->fd, buffer, sizeof(buffer), &m, stdio);
+	if (n == -1 && errno == EAGAIN)
+		return;
+	if (n != 1 || m.type == PROTOCOL_RUN || m.type == PROTOCOL_SIGNAL) {
+		if (n != 0)
+			log_warnx("a launcher broke the protocol");
+		for (int i = 0; i < 3; i++)
+			fd_close(&stdio[i]);
+		link_lost(link);
+	} else if ((r = find_request(link, m.request)) != NULL) {
+		if (m.type == PROTOCOL_STARTED)
+			worker_started(r, &m);
+		else if (m.type == PROTOCOL_FAILED)
+			worker_failed(r, &m);
+		else
+			worker_exited(r, &m);
+	}
+	schedule_dispatch(link->gateway);
+}
+
+static void
+link_on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct link *link = arg;
+
+	(void)fd;
+	(void)what;
+	schedule_dispatch(link->gateway);
+}
+
+int
+link_start(struct gateway *g, struct link *link, int fd)
+{
+	link->gateway = g;
+	link->fd = fd;
+	link->workers = 0;
+	if (event_assign(&link->readable, g->base, fd, EV_READ | EV_PERSIST,
+		link_on_readable, link) == -1 ||
+	    event_assign(&link->writable, g->base, fd, EV_WRITE,
+		link_on_writable, link) == -1)
+		return -1;
+	return event_add(&link->readable, NULL);
+}
+
+void
+link_stop(struct link *link)
+{
+	if (link->fd == -1)
+		return;
+	event_del(&link->readable);
+	event_del(&link->writable);
+	fd_close(&link->fd);
+}
+
+struct link *
+link_least_loaded(struct gateway *g)
+{
+	struct link *best = NULL;
+
+	for (size_t i = 0; i < g->link_count; i++) {
+		struct link *link = &g->links[i];
+
+		if (link->fd == -1 ||
+		    event_pending(&link->writable, EV_WRITE, NULL))
+			continue;
+		if (best == NULL || link->workers < best->workers)
+			best = link;
+	}
+	return best;
+}
+
+int
+link_run(struct link *link, struct request *r, const int stdio[3])
+{
+	struct protocol_message m = {.type = PROTOCOL_RUN,
+	    .request = r->run.id,
+	    .map = (uint32_t)(r->map - link->gateway->pool->maps),
+	    .text = r->path.data,
+	    .data = r->header.params,
+	    .data_length = r->header.params_length};
+	int n = protocol_send(link->fd, &m, stdio, false);
+
+	if (n == -1 && errno == EAGAIN)
+		event_add(&link->writable, NULL);
+	return n;
+}
+
+int
+link_signal(struct request *r, int signal_number)
+{
+	struct protocol_message m = {.type = PROTOCOL_SIGNAL,
+	    .request = r->run.id,
+	    .code = signal_number};
+
+	if (r->run.link == NULL || r->run.link->fd == -1)
+		return 0;
+	return protocol_send(r->run.link->fd, &m, NULL, false);
+}

@@ -1,0 +1,348 @@
+/*
+ * relay.c: judges what a worker prints, and passes it on with one fixed
+ * buffer: stdout is read only while the front end takes what it gives.
+ *
+ * The pipe blocks, but is read once per readiness, and nobody else reads it.
+ */
+#include "gateway/relay.h"
+
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "cgi/response.h"
+#include "gateway/front.h"
+#include "gateway/redirect.h"
+
+/* The header buffer that front ends commonly give to a response. */
+#define FRONT_END_HEADER 4096
+
+static const char *
+printable_status(const struct request *r, char *out, size_t size)
+{
+	if (!r->run.status_known)
+		snprintf(out, size, "still running");
+	else if (WIFSIGNALED(r->run.status))
+		snprintf(out, size, "killed by signal %d (%s)",
+		    WTERMSIG(r->run.status),
+		    strsignal(WTERMSIG(r->run.status)));
+	else
+		snprintf(
+		    out, size, "exit status %d", WEXITSTATUS(r->run.status));
+	return out;
+}
+
+static bool
+was_killed(const struct request *r)
+{
+	return r->run.status_known && WIFSIGNALED(r->run.status);
+}
+
+/* stdout ended and there is no whole header: which failure is it? */
+static void
+fail_unanswered(struct request *r)
+{
+	const struct buffer *output = &r->run.output;
+	char status[64], start[80], detail[256];
+	enum reason reason;
+
+	if (r->run.hint != REASON_NONE)
+		reason = r->run.hint;
+	else if (was_killed(r))
+		reason = REASON_KILLED_BY_SIGNAL;
+	else if (r->run.status_known && WEXITSTATUS(r->run.status) != 0)
+		reason = REASON_EXIT_STATUS;
+	else if (output->length == 0)
+		reason = REASON_EMPTY_OUTPUT;
+	else if (cgi_has_field(output->data, output->length))
+		reason = REASON_BAD_HEADER;
+	else
+		reason = REASON_NO_HEADER;
+	log_escape(start, sizeof(start), output->data, output->length);
+	snprintf(detail, sizeof(detail),
+	    output->length == 0 ? "%s, %zu bytes of output%s"
+				: "%s, no empty line after the header fields "
+				  "in %zu bytes of output, which begin \"%s\"",
+	    printable_status(r, status, sizeof(status)), output->length, start);
+	request_fail(r, reason, detail);
+}
+
+/* The whole response was handed to the front end. */
+static void
+finish_response(struct request *r)
+{
+	r->response_whole = true;
+	front_close(r);
+}
+
+/* Send what belongs to the body, count what does not. */
+static int
+send_body(struct request *r, const char *data, size_t length)
+{
+	size_t wanted = length;
+
+	if (r->has_no_body)
+		return 0;
+	if (r->response_length >= 0 &&
+	    (int64_t)wanted > r->response_length - r->body_sent) {
+		wanted = (size_t)(r->response_length - r->body_sent);
+		r->body_cut += (int64_t)(length - wanted);
+	}
+	if (wanted > 0 && front_send(r, data, wanted) == -1)
+		return -1;
+	r->body_sent += (int64_t)wanted;
+	return 0;
+}
+
+static bool
+body_is_whole(const struct request *r)
+{
+	return r->has_no_body || r->body_sent == r->response_length;
+}
+
+static void
+on_body(struct request *r, const char *data, size_t length)
+{
+	if (send_body(r, data, length) == -1) {
+		request_fail(r, REASON_CLIENT_ABORTED, NULL);
+		return;
+	}
+	if (!r->response_whole && body_is_whole(r)) {
+		finish_response(r);
+		request_finish_if_done(r);
+	}
+}
+
+/* Once a script: a program that does this does it each time. */
+static void
+note_missing_type(struct request *r, const struct cgi_response *response)
+{
+	char script[256];
+
+	if (response->has_content_type || r->has_no_body ||
+	    response->location != NULL || r->script == NULL ||
+	    !gateway_is_news(r->gateway, "no-type", r->script))
+		return;
+	log_warnx("request=%s script=\"%s\" response: no Content-Type (said "
+		  "once a script)",
+	    r->id,
+	    log_escape(script, sizeof(script), r->script, strlen(r->script)));
+}
+
+static void
+log_notes(struct request *r, const struct cgi_response *response)
+{
+	const char *p = response->notes.data;
+	const char *end = p + response->notes.length;
+
+	while (p < end) {
+		const char *newline = memchr(p, '\n', (size_t)(end - p));
+		int n = (int)((newline != NULL ? newline : end) - p);
+
+		log_warnx("request=%s response: %.*s", r->id, n, p);
+		p += n + 1;
+	}
+	if (response->head.length >= FRONT_END_HEADER && r->script != NULL &&
+	    gateway_is_news(r->gateway, "long-header", r->script))
+		log_warnx("request=%s response: its header of %zu bytes may "
+			  "exceed the front end's buffer (nginx: "
+			  "scgi_buffer_size)",
+		    r->id, response->head.length);
+}
+
+/* The header is judged good: the response begins, with what follows it. */
+static void
+begin_response(struct request *r, struct cgi_response *response,
+    const char *body, size_t length)
+{
+	const char *method = request_param(r, "REQUEST_METHOD");
+	size_t with_head = length;
+
+	r->has_no_body = !cgi_status_has_body(response->status) ||
+	    (method != NULL && strcmp(method, "HEAD") == 0);
+	r->response_length = response->content_length;
+	r->status = response->status;
+	r->first_byte_at = clock_now();
+	request_set_state(r, REQUEST_RESPONDING);
+	log_notes(r, response);
+	note_missing_type(r, response);
+	/* One write for the header, with the body that is already here. */
+	if (r->has_no_body)
+		with_head = 0;
+	else if (r->response_length >= 0 &&
+	    (int64_t)with_head > r->response_length)
+		with_head = (size_t)r->response_length;
+	r->body_sent = (int64_t)with_head;
+	if (!r->has_no_body)
+		r->body_cut = (int64_t)(length - with_head);
+	if (buffer_append(&response->head, body, with_head) == -1 ||
+	    front_send(r, response->head.data, response->head.length) == -1) {
+		request_fail(r, REASON_CLIENT_ABORTED, NULL);
+		return;
+	}
+	if (body_is_whole(r)) {
+		finish_response(r);
+		request_finish_if_done(r);
+	}
+}
+
+static void
+on_header(struct request *r, size_t size)
+{
+	struct buffer output = r->run.output;
+	struct cgi_response response;
+
+	memset(&r->run.output, 0, sizeof(r->run.output));
+	if (cgi_parse_response(output.data, size, r->map->accel, &response) ==
+	    -1) {
+		request_fail(r, REASON_OUT_OF_MEMORY, NULL);
+	} else if (response.reason != REASON_NONE) {
+		request_fail(r, response.reason, response.detail);
+	} else if (response.is_local_redirect &&
+	    redirect_wanted(r, response.location)) {
+		redirect_prepare(r, response.location);
+	} else {
+		begin_response(
+		    r, &response, output.data + size, output.length - size);
+	}
+	cgi_response_fini(&response);
+	buffer_fini(&output);
+}
+
+static void
+on_output(struct request *r, const char *data, size_t length)
+{
+	struct buffer *output = &r->run.output;
+	size_t max = r->gateway->pool->max_response_header, size;
+	char detail[64];
+
+	if (buffer_append(output, data, length) == -1) {
+		request_fail(r, REASON_OUT_OF_MEMORY, NULL);
+		return;
+	}
+	size =
+	    cgi_find_header_end(output->data, output->length, &r->run.scanned);
+	if (size > max || (size == 0 && output->length > max)) {
+		snprintf(detail, sizeof(detail),
+		    "%zu bytes, max_response_header is %zu",
+		    size > max ? size : output->length, max);
+		request_fail(r,
+		    cgi_has_field(output->data, output->length)
+			? REASON_HEADER_TOO_LARGE
+			: REASON_NO_HEADER,
+		    detail);
+	} else if (size > 0) {
+		on_header(r, size);
+	}
+}
+
+static void
+relay_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct request *r = arg;
+	char *chunk = r->gateway->chunk;
+	ssize_t n = read(fd, chunk, GATEWAY_CHUNK);
+
+	(void)what;
+	if (n == -1 && errno == EINTR)
+		return;
+	r->last_output_at = clock_now();
+	if (n <= 0) {
+		relay_stop(r);
+		relay_judge(r);
+	} else if (r->redirect_pending) {
+		return;
+	} else if (r->state == REQUEST_RUNNING) {
+		on_output(r, chunk, (size_t)n);
+	} else if (r->state == REQUEST_RESPONDING) {
+		on_body(r, chunk, (size_t)n);
+	} else if (r->response_length >= 0 && !r->has_no_body) {
+		r->body_cut += n;
+	}
+}
+
+int
+relay_start(struct request *r, int stdout_fd)
+{
+	r->run.stdout_fd = stdout_fd;
+	r->response_length = -1;
+	if (event_assign(&r->run.stdout_event, r->gateway->base, stdout_fd,
+		EV_READ | EV_PERSIST, relay_on_readable, r) == -1)
+		return -1;
+	return event_add(&r->run.stdout_event, NULL);
+}
+
+void
+relay_pause(struct request *r)
+{
+	if (r->run.stdout_fd != -1)
+		event_del(&r->run.stdout_event);
+	r->stalled_at = clock_now();
+}
+
+void
+relay_resume(struct request *r)
+{
+	if (r->run.stdout_fd != -1)
+		event_add(&r->run.stdout_event, NULL);
+	r->stalled_at = 0;
+	r->last_output_at = r->resumed_at = clock_now();
+}
+
+void
+relay_stop(struct request *r)
+{
+	if (r->run.stdout_fd == -1)
+		return;
+	event_del(&r->run.stdout_event);
+	fd_close(&r->run.stdout_fd);
+	r->run.stdout_eof = true;
+}
+
+/* stdout ended after the response began: is the response whole? */
+static void
+judge_body(struct request *r)
+{
+	char status[64], detail[160];
+
+	printable_status(r, status, sizeof(status));
+	if (r->response_length >= 0) {
+		snprintf(detail, sizeof(detail),
+		    "%s after %" PRId64 " of %" PRId64 " bytes", status,
+		    r->body_sent, r->response_length);
+		request_fail(r,
+		    was_killed(r) ? REASON_KILLED_BY_SIGNAL
+				  : REASON_TRUNCATED_BODY,
+		    detail);
+	} else if (was_killed(r)) {
+		snprintf(detail, sizeof(detail), "%s after %" PRId64 " bytes",
+		    status, r->body_sent);
+		request_fail(r, REASON_KILLED_BY_SIGNAL, detail);
+	} else {
+		finish_response(r);
+		request_finish_if_done(r);
+	}
+}
+
+void
+relay_judge(struct request *r)
+{
+	bool is_answering = r->state == REQUEST_RUNNING ||
+	    (r->state == REQUEST_RESPONDING && !r->response_whole);
+
+	if (!is_answering || r->redirect_pending)
+		request_finish_if_done(r);
+	else if (!r->run.stdout_eof || (!r->run.is_gone && !r->run.is_alive))
+		request_set_deadline(r); /* the other half is to come */
+	else if (r->state == REQUEST_RUNNING)
+		fail_unanswered(r);
+	else
+		judge_body(r);
+}

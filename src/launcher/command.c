@@ -1,0 +1,65 @@
+/*
+ * command.c: what a request runs: script, arguments, environment.
+ */
+#include "launcher/launcher.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The script, its handler before it, the map's arguments behind it. */
+static char **
+build_argv(const struct config_map *map, const struct resolved *r)
+{
+	char **argv = calloc(map->args.count + 3, sizeof(*argv));
+	size_t n = 0;
+
+	if (argv == NULL)
+		return NULL;
+	if (r->interpreter != NULL)
+		argv[n++] = (char *)(uintptr_t)r->interpreter;
+	argv[n++] = r->script.data;
+	for (size_t i = 0; i < map->args.count; i++)
+		argv[n++] = map->args.items[i];
+	return argv;
+}
+
+enum reason
+launcher_prepare(const struct config_map *map, const char *path,
+    const char *params, size_t params_length, struct buffer *trace,
+    struct launcher_command *c)
+{
+	struct cgi_environment_input input;
+	struct resolved *r = &c->resolved;
+
+	memset(c, 0, sizeof(*c));
+	resolve_script(map, path, params, params_length, trace, r);
+	if (r->reason != REASON_NONE)
+		return r->reason;
+	memset(&input, 0, sizeof(input));
+	input.params = params;
+	input.params_length = params_length;
+	input.script_name = r->name.data;
+	input.path_info = r->path_info;
+	input.document_root = r->document_root;
+	input.script_filename = r->script.data;
+	input.extra = map->environment.items;
+	input.extra_count = map->environment.count;
+	input.pass_authorization = map->authorization == AUTHORIZATION_PASS;
+	if (cgi_environment_build(&c->environment, &input) == -1 ||
+	    (c->argv = build_argv(map, r)) == NULL) {
+		r->reason = REASON_FORK_FAILED;
+		r->error = ENOMEM;
+		return r->reason;
+	}
+	c->path = c->argv[0];
+	return REASON_NONE;
+}
+
+void
+launcher_command_fini(struct launcher_command *c)
+{
+	free(c->argv);
+	cgi_environment_fini(&c->environment);
+	resolved_fini(&c->resolved);
+}

@@ -1,0 +1,440 @@
+/*
+ * scgid: the daemon, its checks and its one-shot modes.  Arguments and wiring
+ * only.
+ */
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "config/config.h"
+#include "frontend/http.h"
+#include "supervisor/explain.h"
+#include "supervisor/generated.h"
+#include "supervisor/privileges.h"
+#include "supervisor/single.h"
+#include "supervisor/supervisor.h"
+
+enum {
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_BAD_CONFIG = 78 /* EX_CONFIG of sysexits(3) */
+};
+
+enum mode {
+	MODE_DAEMON,
+	MODE_TEST,
+	MODE_DUMP,
+	MODE_KEYS,
+	MODE_EXPLAIN,
+	MODE_INETD,
+	MODE_SERVE
+};
+
+struct arguments {
+	enum mode mode;
+	const char *file;
+	const char *pid_file;
+	const char *subject; /* of explain, inetd and serve */
+	const char *listen;  /* of serve */
+	const char *user;    /* of serve and inetd, when started as root */
+	char **rest;	     /* of inetd: the script's arguments */
+	bool background;
+	bool run;
+	bool debug;
+};
+
+static const char usage_text[] =
+    "usage: scgid [-c FILE] [-f | -d] [-p PIDFILE]\n"
+    "       scgid -t | -T [-c FILE]\n"
+    "       scgid --explain URL [--run] [-c FILE]\n"
+    "       scgid --inetd DIR/ | --inetd SCRIPT [ARG...]\n"
+    "       scgid --serve DIR [--listen ADDRESS:PORT] [--user NAME]\n"
+    "\n"
+    "  -c, --config FILE    the configuration (" SCGID_CONF ")\n"
+    "  -f, --foreground     stay in the foreground (the default)\n"
+    "  -d, --daemon         go to the background once it serves\n"
+    "  -p, --pid-file FILE  write the pid there\n"
+    "  -t, --test           check the configuration and exit\n"
+    "  -T, --dump           print the effective configuration and exit\n"
+    "      --list-keys      print every configuration key and exit\n"
+    "      --explain URL    say what a request for URL would do\n"
+    "      --run            with --explain: make the request, too\n"
+    "      --inetd          serve one SCGI request on standard input\n"
+    "      --serve DIR      serve the scripts in DIR over HTTP, to try them\n"
+    "      --listen A:P     where --serve listens (" HTTP_DEFAULT_LISTEN ")\n"
+    "      --user NAME      with --serve or --inetd, started as root: run\n"
+    "                       the scripts as NAME\n"
+    "      --debug          log more\n"
+    "  -V, --version        print the version and exit\n"
+    "  -h, --help           print this and exit\n"
+    "\n"
+    "Exit status: 0 fine, 1 failure, 2 usage, 78 bad configuration.\n";
+
+static void __attribute__((noreturn)) usage(const char *complaint)
+{
+	if (complaint != NULL)
+		fprintf(stderr, "scgid: %s\n", complaint);
+	fputs(usage_text, stderr);
+	exit(EXIT_USAGE);
+}
+
+enum {
+	OPTION_KEYS = 256,
+	OPTION_EXPLAIN,
+	OPTION_RUN,
+	OPTION_INETD,
+	OPTION_SERVE,
+	OPTION_LISTEN,
+	OPTION_USER,
+	OPTION_DEBUG
+};
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"foreground", no_argument, NULL, 'f'},
+    {"daemon", no_argument, NULL, 'd'},
+    {"pid-file", required_argument, NULL, 'p'},
+    {"test", no_argument, NULL, 't'},
+    {"dump", no_argument, NULL, 'T'},
+    {"list-keys", no_argument, NULL, OPTION_KEYS},
+    {"explain", required_argument, NULL, OPTION_EXPLAIN},
+    {"run", no_argument, NULL, OPTION_RUN},
+    {"inetd", required_argument, NULL, OPTION_INETD},
+    {"serve", required_argument, NULL, OPTION_SERVE},
+    {"listen", required_argument, NULL, OPTION_LISTEN},
+    {"user", required_argument, NULL, OPTION_USER},
+    {"debug", no_argument, NULL, OPTION_DEBUG},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static void
+set_mode(struct arguments *a, enum mode mode, const char *subject)
+{
+	if (a->mode != MODE_DAEMON && a->mode != mode)
+		usage("only one of -t, -T, --explain, --inetd, --serve");
+	a->mode = mode;
+	if (subject != NULL)
+		a->subject = subject;
+}
+
+static void
+set_option(struct arguments *a, int option)
+{
+	switch (option) {
+	case 'c':
+		a->file = optarg;
+		break;
+	case 'f':
+		a->background = false;
+		break;
+	case 'd':
+		a->background = true;
+		break;
+	case 'p':
+		a->pid_file = optarg;
+		break;
+	case 't':
+		set_mode(a, MODE_TEST, NULL);
+		break;
+	case 'T':
+		set_mode(a, MODE_DUMP, NULL);
+		break;
+	case OPTION_KEYS:
+		set_mode(a, MODE_KEYS, NULL);
+		break;
+	case OPTION_EXPLAIN:
+		set_mode(a, MODE_EXPLAIN, optarg);
+		break;
+	case OPTION_RUN:
+		a->run = true;
+		break;
+	case OPTION_INETD:
+		set_mode(a, MODE_INETD, optarg);
+		break;
+	case OPTION_SERVE:
+		set_mode(a, MODE_SERVE, optarg);
+		break;
+	case OPTION_LISTEN:
+		a->listen = optarg;
+		break;
+	case OPTION_USER:
+		a->user = optarg;
+		break;
+	case OPTION_DEBUG:
+		a->debug = true;
+		break;
+	case 'V':
+		puts("scgid " SCGID_VERSION);
+		exit(0);
+	case 'h':
+		fputs(usage_text, stdout);
+		exit(0);
+	default:
+		usage(NULL);
+	}
+}
+
+static void
+parse_arguments(struct arguments *a, int argc, char **argv)
+{
+	int option;
+
+	/* "+": what follows --inetd SCRIPT belongs to the script. */
+	while ((option = getopt_long(
+		    argc, argv, "+c:dfhp:tTV", options, NULL)) != -1)
+		set_option(a, option);
+	a->rest = argv + optind;
+	if (*a->rest != NULL && a->mode != MODE_INETD)
+		usage("too many arguments");
+	if (a->run && a->mode != MODE_EXPLAIN)
+		usage("--run goes with --explain");
+	if (a->listen != NULL && a->mode != MODE_SERVE)
+		usage("--listen goes with --serve");
+	if (a->user != NULL && a->mode != MODE_SERVE && a->mode != MODE_INETD)
+		usage("--user goes with --serve or --inetd");
+}
+
+/* Ends the program if the configuration is bad. */
+static struct config *
+need_config(struct config *config, struct buffer *errors)
+{
+	if (config == NULL) {
+		fwrite(errors->data, 1, errors->length, stderr);
+		fputs("scgid: the configuration is bad, nothing started\n",
+		    stderr);
+		exit(EXIT_BAD_CONFIG);
+	}
+	buffer_fini(errors);
+	return config;
+}
+
+static struct config *
+load_config(const char *file)
+{
+	struct buffer errors = {0};
+
+	return need_config(config_load(file, &errors), &errors);
+}
+
+static struct config *
+parse_generated(const char *name, struct buffer *text)
+{
+	struct buffer errors = {0};
+	struct config *config =
+	    config_parse(name, text->data, text->length, &errors);
+
+	buffer_fini(text);
+	return need_config(config, &errors);
+}
+
+static bool
+is_same_file(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	    x.st_ino == y.st_ino;
+}
+
+/* inetd gives its socket as stderr too: nothing of ours may be written there.
+ */
+static int
+run_inetd(const struct arguments *a)
+{
+	bool is_shared = is_same_file(STDIN_FILENO, STDERR_FILENO);
+	struct buffer text = {0};
+	struct config *config;
+	int connection, result;
+
+	if (generated_inetd(&text, a->subject, a->rest, a->user,
+		is_shared ? "syslog" : "stderr") == -1) {
+		fprintf(stderr, "scgid: %s: %s\n", a->subject, strerror(errno));
+		return EXIT_USAGE;
+	}
+	connection = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	for (int fd = 0; fd <= (is_shared ? 2 : 1); fd++)
+		close(fd);
+	if (connection == -1 || fd_open_standard() == -1)
+		return EXIT_FAILED;
+	if (is_shared)
+		log_open("syslog");
+	config = parse_generated("--inetd", &text);
+	result = single_serve(config, &config->pools[0], connection);
+	config_free(config);
+	return result == 0 ? 0 : EXIT_FAILED;
+}
+
+static bool
+stdin_is_socket(void)
+{
+	struct stat st;
+
+	return fstat(STDIN_FILENO, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+static pid_t
+fork_frontend(struct http_frontend *frontend)
+{
+	struct passwd *nobody;
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	process_die_with_parent();
+	log_set_role("frontend");
+	process_set_title("frontend");
+	if (geteuid() == 0 &&
+	    ((nobody = getpwnam("nobody")) == NULL ||
+		privileges_drop("nobody", nobody->pw_uid, nobody->pw_gid) ==
+		    -1))
+		fatal("cannot become nobody");
+	exit(http_frontend_run(frontend) == 0 ? 0 : EXIT_FAILED);
+}
+
+static pid_t
+fork_supervisor(const struct config *config, struct http_frontend *frontend)
+{
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	process_die_with_parent();
+	http_frontend_free(frontend);
+	exit(supervisor_run(config, NULL, false));
+}
+
+/* Ends both when one ends, or when we are told to. */
+static int
+mind_children(pid_t supervisor, pid_t frontend)
+{
+	sigset_t awaited;
+	int s = 0, status = 0;
+
+	sigemptyset(&awaited);
+	sigaddset(&awaited, SIGCHLD);
+	sigaddset(&awaited, SIGTERM);
+	sigaddset(&awaited, SIGINT);
+	sigprocmask(SIG_BLOCK, &awaited, NULL);
+	if (waitpid(-1, &status, WNOHANG) == 0)
+		sigwait(&awaited, &s);
+	kill(frontend, SIGTERM);
+	kill(supervisor, SIGINT);
+	while (waitpid(-1, NULL, 0) != -1 || errno == EINTR)
+		continue;
+	return s == SIGTERM || s == SIGINT ? 0 : EXIT_FAILED;
+}
+
+static int
+serve_config(struct config *config, const char *socket_path, const char *listen)
+{
+	struct http_options http = {.listen = listen, .target = socket_path};
+	char error[HTTP_ERROR_SIZE];
+	struct http_frontend *frontend = http_frontend_new(&http, error);
+	pid_t supervisor, child;
+	int result;
+
+	if (frontend == NULL) {
+		fprintf(stderr, "scgid: %s\n", error);
+		return EXIT_FAILED;
+	}
+	supervisor = fork_supervisor(config, frontend);
+	child = fork_frontend(frontend);
+	printf("scgid: serving %s as %s on %s (Ctrl-C stops)\n",
+	    config->pools[0].maps[0].root,
+	    config->pools[0].user.name != NULL ? config->pools[0].user.name
+					       : "yourself",
+	    http_frontend_url(frontend));
+	fflush(stdout);
+	result = mind_children(supervisor, child);
+	http_frontend_free(frontend);
+	return result;
+}
+
+static int
+run_serve(const struct arguments *a)
+{
+	char directory[] = "/tmp/scgid.XXXXXX";
+	char path[64], target[80];
+	struct buffer text = {0};
+	struct config *config;
+	int result;
+
+	if (mkdtemp(directory) == NULL || chmod(directory, 0711) == -1) {
+		fprintf(stderr, "scgid: %s: %s\n", directory, strerror(errno));
+		return EXIT_FAILED;
+	}
+	snprintf(path, sizeof(path), "%s/scgi.sock", directory);
+	snprintf(target, sizeof(target), "unix:%s", path);
+	if (generated_serve(&text, a->subject, path, a->user) == -1) {
+		fprintf(stderr, "scgid: %s: %s\n", a->subject, strerror(errno));
+		rmdir(directory);
+		return EXIT_FAILED;
+	}
+	config = parse_generated("--serve", &text);
+	result = serve_config(config, target, a->listen);
+	config_free(config);
+	rmdir(directory);
+	return result;
+}
+
+static int
+run_with_config(const struct arguments *a)
+{
+	struct config *config = load_config(a->file);
+	int result = 0;
+
+	if (a->mode == MODE_TEST)
+		printf("scgid: %s is fine\n", a->file);
+	else if (a->mode == MODE_DUMP)
+		result = config_print(config, stdout) == 0 ? 0 : EXIT_FAILED;
+	else if (a->mode == MODE_EXPLAIN)
+		result = explain_url(config, a->subject, a->run);
+	else
+		result = supervisor_run(config, a->pid_file, a->background);
+	config_free(config);
+	return result;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct arguments a = {.file = SCGID_CONF};
+
+	if (fd_open_standard() == -1)
+		return EXIT_FAILED;
+	argv = process_init_title(argc, argv);
+	parse_arguments(&a, argc, argv);
+	if (a.debug)
+		log_set_level(LOG_LEVEL_DEBUG);
+	switch (a.mode) {
+	case MODE_KEYS:
+		return config_list_keys(stdout) == 0 ? 0 : EXIT_FAILED;
+	case MODE_SERVE:
+		return run_serve(&a);
+	case MODE_INETD:
+		if (!stdin_is_socket()) {
+			fputs("scgid: --inetd: standard input is not a socket; "
+			      "it is for inetd, xinetd, launchd or systemd's "
+			      "Accept=yes (to try a script: scgid --serve)\n",
+			    stderr);
+			return EXIT_USAGE;
+		}
+		return run_inetd(&a);
+	default:
+		return run_with_config(&a);
+	}
+}

@@ -1,0 +1,116 @@
+/*
+ * generated.c: writes configurations, which are then parsed like any other: a
+ * path that the syntax cannot hold is refused there.
+ */
+#include "supervisor/generated.h"
+
+#include <sys/stat.h>
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int
+append_quoted(struct buffer *text, const char *word)
+{
+	if (buffer_append_string(text, " \"") == -1)
+		return -1;
+	for (; *word != '\0'; word++)
+		if ((strchr("\"\\;", *word) != NULL &&
+			buffer_append(text, "\\", 1) == -1) ||
+		    buffer_append(text, word, 1) == -1)
+			return -1;
+	return buffer_append(text, "\"", 1);
+}
+
+static int
+append_user(struct buffer *text, const char *user)
+{
+	if (user == NULL || geteuid() != 0)
+		return 0;
+	return buffer_printf(text, "user = %s\n", user);
+}
+
+/* The connection is standard input: the address is never bound. */
+static int
+append_inetd_pool(struct buffer *text, const char *user, const char *log)
+{
+	if (buffer_printf(text,
+		"[scgid]\nlog = %s\n[inetd]\nlisten = 127.0.0.1:1\n"
+		"access_log = off\nlaunchers = 1\n",
+		log) == -1)
+		return -1;
+	return append_user(text, user);
+}
+
+static int
+append_inetd_script(struct buffer *text, const char *path, char **args)
+{
+	if (buffer_printf(text, "script = %s\n", path) == -1)
+		return -1;
+	if (*args != NULL && buffer_append_string(text, "args =") == -1)
+		return -1;
+	for (; *args != NULL; args++)
+		if (append_quoted(text, *args) == -1)
+			return -1;
+	return buffer_append(text, "\n", 1);
+}
+
+int
+generated_inetd(struct buffer *text, const char *target, char **args,
+    const char *user, const char *log)
+{
+	char *path = realpath(target, NULL);
+	struct stat st;
+	int result = -1;
+
+	if (path == NULL || stat(path, &st) == -1 ||
+	    append_inetd_pool(text, user, log) == -1 ||
+	    buffer_append_string(text, "[inetd /]\n") == -1)
+		goto out;
+	if (S_ISDIR(st.st_mode))
+		result = buffer_printf(
+		    text, "root = %s\ntrust_script_filename = yes\n", path);
+	else
+		result = append_inetd_script(text, path, args);
+out:
+	free(path);
+	return result;
+}
+
+static const char *
+owner_or_nobody(const struct stat *st)
+{
+	struct passwd *owner = st->st_uid != 0 ? getpwuid(st->st_uid) : NULL;
+
+	return owner != NULL ? owner->pw_name : "nobody";
+}
+
+int
+generated_serve(struct buffer *text, const char *directory,
+    const char *socket_path, const char *user)
+{
+	char *path = realpath(directory, NULL);
+	struct stat st;
+	int result = -1;
+
+	if (path == NULL || stat(path, &st) == -1)
+		goto out;
+	if (user == NULL)
+		user = owner_or_nobody(&st);
+	if (buffer_printf(text,
+		"[scgid]\nlog = stderr\n[serve]\nlisten = %s\n"
+		"listen_mode = 0666\ndebug = yes\n",
+		socket_path) == -1 ||
+	    append_user(text, user) == -1)
+		goto out;
+	result = buffer_printf(text,
+	    "[serve /]\nroot = %s\nindex = index.cgi index.sh index.py "
+	    "index.pl\n",
+	    path);
+out:
+	free(path);
+	return result;
+}

@@ -1,0 +1,292 @@
+/*
+ * role.c: forks gateways and launchers.  A child keeps the descriptors of its
+ * role and no other, so that an end of one is seen by the other.
+ */
+#include "supervisor/role.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "gateway/gateway.h"
+#include "launcher/launcher.h"
+#include "supervisor/privileges.h"
+
+#define LAUNCHERS_MAX 64
+
+void
+role_become_gateway(const struct config *config)
+{
+	if (geteuid() != 0)
+		return;
+	if (privileges_drop(
+		config->user.name, config->user.uid, config->user.gid) == -1)
+		fatal("cannot become user %s", config->user.name);
+}
+
+void
+role_become_launcher(const struct config_pool *pool)
+{
+	gid_t gid = pool->group.name != NULL ? pool->group.gid : pool->user.gid;
+
+	if (geteuid() != 0)
+		return;
+	if (privileges_drop(pool->user.name, pool->user.uid, gid) == -1)
+		fatal("cannot become user %s", pool->user.name);
+}
+
+bool
+role_other_user(const struct config *config, const struct config_pool *pool)
+{
+	return geteuid() == 0 && config->user.uid != pool->user.uid;
+}
+
+static void
+name_role(const char *role, const struct config_pool *pool)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%s %s", role, pool->name);
+	log_set_role(name);
+	process_set_title(name);
+}
+
+/* The child of a fork: signals as new, and only `count` descriptors. */
+static void
+enter_role(
+    const char *role, const struct config_pool *pool, int *keep, size_t count)
+{
+	int log = log_fd();
+
+	process_reset_signals();
+	if (log > STDERR_FILENO)
+		keep[count++] = log;
+	fd_close_others(keep, count);
+	name_role(role, pool);
+}
+
+static void
+run_launcher(const struct config_pool *pool, int gateway)
+{
+	int keep[2] = {gateway};
+
+	enter_role("launcher", pool, keep, 1);
+	process_restore_descriptor_limit();
+	role_become_launcher(pool);
+	launcher_run(pool, gateway);
+	exit(0);
+}
+
+static void
+run_gateway(struct team *t, int control, const int *launchers)
+{
+	struct pool_state *p = t->pool;
+	int listeners[p->listening_count + 1];
+	int keep[p->listening_count + t->launcher_count + 3];
+	struct gateway_options options = {.pool = p->pool,
+	    .listeners = listeners,
+	    .listener_count = p->listening_count,
+	    .launchers = launchers,
+	    .launcher_count = t->launcher_count,
+	    .control = control,
+	    .access_log = p->access_log,
+	    .connection = -1,
+	    .other_user = role_other_user(p->config, p->pool)};
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->listening_count; i++)
+		keep[n++] = listeners[i] = p->listening[i].fd;
+	for (unsigned i = 0; i < t->launcher_count; i++)
+		keep[n++] = launchers[i];
+	keep[n++] = control;
+	if (p->access_log != -1)
+		keep[n++] = p->access_log;
+	enter_role("gateway", p->pool, keep, n);
+	/* A terminal's interrupt is for the supervisor, which tells us. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	role_become_gateway(p->config);
+	if (gateway_run(&options) == -1)
+		fatal("the gateway failed");
+	exit(0);
+}
+
+/* Fork launcher `i`.  The gateway's end of its socket, or -1, logged. */
+static int
+fork_launcher(struct team *t, unsigned i)
+{
+	struct role *role = &t->launchers[i];
+	int ends[2];
+
+	if (fd_message_pair(ends) == -1) {
+		log_error("socketpair");
+		return -1;
+	}
+	if ((role->pid = fork()) == 0)
+		run_launcher(t->pool->pool, ends[1]);
+	role->started_at = clock_now();
+	fd_close(&ends[1]);
+	if (role->pid == -1) {
+		log_error("cannot fork a launcher");
+		fd_close(&ends[0]);
+	}
+	return ends[0];
+}
+
+int
+team_start(struct team *t)
+{
+	int control[2], sockets[LAUNCHERS_MAX];
+	unsigned n = 0;
+	int result = -1;
+
+	if (fd_message_pair(control) == -1) {
+		log_error("socketpair");
+		return -1;
+	}
+	for (; n < t->launcher_count; n++)
+		if ((sockets[n] = fork_launcher(t, n)) == -1)
+			goto out;
+	if ((t->gateway.pid = fork()) == 0)
+		run_gateway(t, control[1], sockets);
+	t->gateway.started_at = clock_now();
+	if (t->gateway.pid == -1) {
+		log_error("cannot fork a gateway");
+		goto out;
+	}
+	t->control = control[0];
+	control[0] = -1;
+	result = 0;
+out:
+	/* Without a gateway, launchers see the end and exit. */
+	fd_close(&control[0]);
+	fd_close(&control[1]);
+	while (n > 0)
+		fd_close(&sockets[--n]);
+	return result;
+}
+
+int
+team_start_launcher(struct team *t, unsigned i)
+{
+	char order = GATEWAY_ORDER_LAUNCHER;
+	struct iovec part = {&order, 1};
+	int fd = fork_launcher(t, i);
+	int n;
+
+	if (fd == -1)
+		return -1;
+	n = fd_send_message(t->control, &part, 1, &fd, 1, false);
+	fd_close(&fd);
+	return n;
+}
+
+int
+pool_open_access_log(const struct config_pool *pool)
+{
+	if (pool->access_log[0] != '/')
+		return -1;
+	return open(pool->access_log,
+	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY,
+	    0640);
+}
+
+static int
+init_teams(struct pool_state *p)
+{
+	const struct config_pool *pool = p->pool;
+	unsigned each = (pool->launchers + pool->gateways - 1) / pool->gateways;
+
+	p->teams = calloc(pool->gateways, sizeof(*p->teams));
+	if (p->teams == NULL)
+		return -1;
+	for (; p->team_count < pool->gateways; p->team_count++) {
+		struct team *t = &p->teams[p->team_count];
+
+		t->pool = p;
+		t->control = -1;
+		t->gateway.pid = -1;
+		t->launcher_count = each < LAUNCHERS_MAX ? each : LAUNCHERS_MAX;
+		t->launchers = calloc(t->launcher_count, sizeof(struct role));
+		if (t->launchers == NULL)
+			return -1;
+		for (unsigned i = 0; i < t->launcher_count; i++)
+			t->launchers[i].pid = -1;
+	}
+	return 0;
+}
+
+int
+pool_state_open(struct pool_state *p, const struct config *config,
+    const struct config_pool *pool)
+{
+	memset(p, 0, sizeof(*p));
+	p->config = config;
+	p->pool = pool;
+	p->access_log = pool_open_access_log(pool);
+	if (p->access_log == -1 && pool->access_log[0] == '/') {
+		log_error("%s", pool->access_log);
+		return -1;
+	}
+	p->listening = calloc(pool->listener_count, sizeof(*p->listening));
+	if (p->listening == NULL || init_teams(p) == -1) {
+		log_error("pool %s", pool->name);
+		return -1;
+	}
+	for (size_t i = 0; i < pool->listener_count; i++) {
+		if (listening_open(
+			&p->listening[i], pool, &pool->listeners[i]) == -1)
+			return -1;
+		p->listening_count++;
+	}
+	return 0;
+}
+
+void
+pool_state_close(struct pool_state *p)
+{
+	for (size_t i = 0; i < p->listening_count; i++)
+		listening_close(&p->listening[i]);
+	for (unsigned i = 0; i < p->team_count; i++) {
+		fd_close(&p->teams[i].control);
+		free(p->teams[i].launchers);
+	}
+	free(p->teams);
+	free(p->listening);
+	fd_close(&p->access_log);
+}
+
+bool
+team_find(struct pool_state *pools, size_t count, pid_t pid, struct team **team,
+    int *launcher)
+{
+	for (size_t p = 0; p < count; p++) {
+		for (unsigned i = 0; i < pools[p].team_count; i++) {
+			struct team *t = &pools[p].teams[i];
+
+			*team = t;
+			*launcher = -1;
+			if (t->gateway.pid == pid)
+				return true;
+			for (unsigned j = 0; j < t->launcher_count; j++) {
+				*launcher = (int)j;
+				if (t->launchers[j].pid == pid)
+					return true;
+			}
+		}
+	}
+	return false;
+}

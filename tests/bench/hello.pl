@@ -1,0 +1,5 @@
+#!/usr/bin/perl
+use strict;
+use warnings;
+
+print "Content-Type: text/plain\n\nhello\n";

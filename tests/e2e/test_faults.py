@@ -1,0 +1,462 @@
+"""Hostile peers, hostile files, and system calls that fail."""
+
+import os
+import pathlib
+import random
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import STANDARD_MAPS, STANDARD_POOL
+from harness.client import Connection, block, encode, netstring, nginx_params, wait_for
+from harness.daemon import build_directory, is_sanitised
+
+HOSTILE = [
+    b"\0" * 100,
+    b"\xff" * 5000,
+    b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"\x01\x01\x00\x01\x00\x08\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00",
+    b"0:,",
+    b"00:,",
+    b"1:\0,",
+    b"5:abcde,",
+    b"24:CONTENT_LENGTH\x000\x00SCGI\x001\x00,",
+    b"9" * 1000,
+    b"16:CONTENT_LENGTH\0-,",
+    netstring(b"CONTENT_LENGTH\0" + b"0\0"),
+    netstring(block([("CONTENT_LENGTH", "5"), ("SCGI", "1")])) + b"12345",
+    netstring(block([("CONTENT_LENGTH", "0"), ("SCGI", "1"), ("REQUEST_URI", "/%")])),
+    netstring(block([("CONTENT_LENGTH", "0"), ("SCGI", "1"), ("REQUEST_URI", "*")])),
+]
+
+
+@pytest.mark.parametrize("data", HOSTILE, ids=lambda d: repr(d)[:30])
+@pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
+def test_hostile_bytes(scgid, data, tcp):
+    scgid.expect(text="reason=|duplicate", optional=True)
+    reply = scgid.raw(data, tcp=tcp)
+    assert reply.status in (None, 400, 404, 408, 431), reply
+    with scgid.connect(tcp=tcp) as connection:
+        connection.send(data).abort()
+
+
+def test_random_damage(scgid):
+    """A good request with bytes changed, cut out or put in."""
+    scgid.expect(text=".", optional=True)
+    dice = random.Random(20080101)
+    good = encode(nginx_params("/cgi-bin/cat.sh", method="POST", body=b"four"), b"four")
+    connections = []
+    for _ in range(300):
+        data = bytearray(good)
+        for _ in range(dice.randint(1, 4)):
+            place = dice.randrange(len(data))
+            kind = dice.randrange(3)
+            if kind == 0:
+                data[place] = dice.randrange(256)
+            elif kind == 1:
+                del data[place]
+            else:
+                data.insert(place, dice.randrange(256))
+        connection = scgid.connect(tcp=dice.random() < 0.5)
+        connection.send(bytes(data))
+        connections.append(connection)
+        if len(connections) == 30:
+            for one in connections:
+                reply = one.read()
+                assert reply.status or not reply.raw, reply
+                one.close()
+            connections = []
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
+def test_close_at_every_offset(scgid, tcp):
+    scgid.expect(reason="client-aborted", optional=True)
+    params = [("CONTENT_LENGTH", 4), ("SCGI", 1), ("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/cgi-bin/cat.sh")]
+    data = encode(params, b"four")
+    for cut in range(len(data) + 1):
+        with scgid.connect(tcp=tcp) as connection:
+            connection.send(data[:cut])
+            if cut % 2 and tcp:
+                connection.abort()
+
+
+def test_abort_while_the_answer_is_sent(scgid):
+    """The reader leaves in the middle of 20 MB."""
+    scgid.script("flood2.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 20000000 /dev/zero")
+    scgid.expect(reason="client-aborted", optional=True)
+    for tcp in (False, True):
+        with scgid.start("/cgi-bin/flood2.sh", tcp=tcp) as connection:
+            connection.read_some(100)
+        assert scgid.entry(connection.id)["reason"] == "client-aborted"
+
+
+def test_a_reader_that_stops_reading(start):
+    """It costs a slot until a timeout, not for ever."""
+    pool = dict(STANDARD_POOL, idle_timeout="500ms", script_timeout="1500ms")
+    one = start({"www": (pool, STANDARD_MAPS)})
+    one.script("flood.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 20000000 /dev/zero")
+    one.expect(text="reason=", optional=True)
+    with one.start("/cgi-bin/flood.sh") as connection:
+        connection.read_some(100)
+        wait_for(lambda: not one.workers(), "the worker to be ended", 8.0)
+        assert one.entry(connection.id)["reason"] != "none"
+
+
+def test_thousand_silent_connections(scgid):
+    """More than the queue has room for; others are served meanwhile."""
+    scgid.expect(reason="header-timeout", optional=True)
+    silent = []
+    for _ in range(300):
+        silent.append(scgid.connect())
+    assert scgid.request("/cgi-bin/hello.sh", tcp=True).status == 200
+    for connection in silent:
+        connection.close()
+
+
+def test_flipping_link(scgid):
+    """A link that changes its target all the time leads nowhere else."""
+    outside = scgid.directory / "outside.sh"
+    outside.write_text("#!/bin/sh\nprintf 'Status: 200\\n\\noutside'\n")
+    outside.chmod(0o755)
+    inside = scgid.cgi / "inside"
+    inside.mkdir(exist_ok=True)
+    scgid.script("inside/outside.sh", "printf 'Status: 200\\n\\ninside'")
+    link = scgid.cgi / "flip"
+    stop = threading.Event()
+
+    def flip():
+        targets = ["inside", str(scgid.directory)]
+        while not stop.is_set():
+            for target in targets:
+                temporary = scgid.cgi / "flip.new"
+                temporary.symlink_to(target)
+                temporary.replace(link)
+
+    scgid.expect(text="reason=", optional=True)
+    thread = threading.Thread(target=flip)
+    thread.start()
+    try:
+        bodies = set()
+        for _ in range(400):
+            reply = scgid.request("/cgi-bin/flip/outside.sh")
+            bodies.add(reply.body if reply.status == 200 else reply.status)
+    finally:
+        stop.set()
+        thread.join()
+        link.unlink()
+    assert b"outside" not in bodies
+    assert b"inside" in bodies
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "device", "directory"])
+def test_what_is_no_program(scgid, kind):
+    path = scgid.cgi / ("odd-" + kind)
+    if kind == "fifo" and not path.exists():
+        os.mkfifo(path, 0o755)
+    elif kind == "socket" and not path.exists():
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+            made.bind(str(path))
+        path.chmod(0o755)
+    elif kind == "device":
+        if os.getuid() != 0:
+            pytest.skip("needs root")
+        if not path.exists():
+            os.mknod(path, 0o020755, os.makedev(1, 3))
+    elif kind == "directory":
+        path.mkdir(exist_ok=True)
+    scgid.expect(reason="not-a-file")
+    reply = scgid.request("/cgi-bin/odd-" + kind)
+    assert reply.status == 403
+
+
+@pytest.mark.parametrize("where", ["script", "directory"])
+def test_unsafe_permissions(scgid, where):
+    scgid.script("unsafe/x.sh", "printf 'Status: 200\\n\\nran'")
+    (scgid.cgi / "unsafe").chmod(0o777 if where == "directory" else 0o755)
+    (scgid.cgi / "unsafe/x.sh").chmod(0o777 if where == "script" else 0o755)
+    scgid.expect(reason="unsafe-permissions")
+    reply = scgid.request("/cgi-bin/unsafe/x.sh")
+    assert reply.status == 403
+    (scgid.cgi / "unsafe").chmod(0o755)
+    (scgid.cgi / "unsafe/x.sh").chmod(0o755)
+    assert scgid.request("/cgi-bin/unsafe/x.sh").status == 200
+
+
+def test_script_is_replaced_under_load(scgid):
+    """A deploy by rename: every reply is the old one or the new one."""
+    scgid.script("live.sh", "printf 'Status: 200\\n\\nversion'")
+    stop = threading.Event()
+
+    def deploy():
+        while not stop.is_set():
+            scgid.script("live.new", "printf 'Status: 200\\n\\nversion'")
+            (scgid.cgi / "live.new").replace(scgid.cgi / "live.sh")
+
+    thread = threading.Thread(target=deploy)
+    thread.start()
+    try:
+        for _ in range(200):
+            reply = scgid.request("/cgi-bin/live.sh")
+            assert (reply.status, reply.body) == (200, b"version"), reply
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_script_that_spins(start):
+    one = start({"www": (dict(STANDARD_POOL, script_timeout="600ms", workers=1), STANDARD_MAPS)})
+    one.script("spin.sh", "while :; do :; done")
+    one.expect(text="reason=(script|first-byte)-timeout")
+    assert one.request("/cgi-bin/spin.sh").status == 504
+    assert one.request("/cgi-bin/hello.sh").status == 200
+
+
+def test_spool_is_full(start):
+    """503, and nothing is lost once there is room again."""
+    one = start({"www": (dict(STANDARD_POOL, body_memory="0"), STANDARD_MAPS)})
+    if os.getuid() != 0:
+        pytest.skip("needs root, to mount")
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=1777", "tmpfs", str(one.spool)],
+        stderr=subprocess.DEVNULL,
+    )
+    if mount.returncode:
+        pytest.skip("this machine does not let us mount")
+    try:
+        one.expect(reason="spool-failed")
+        reply = one.request("/cgi-bin/cat.sh", b"x" * 1000000, method="POST")
+        assert reply.status == 503
+        assert one.request("/cgi-bin/cat.sh", b"x" * 10000, method="POST").body == b"x" * 10000
+    finally:
+        wait_for(lambda: subprocess.run(["umount", str(one.spool)]).returncode == 0, "umount")
+    body = b"y" * 1000000
+    assert one.request("/cgi-bin/cat.sh", body, method="POST").body == body
+
+
+def test_log_cannot_be_written(start):
+    """A log that is full does not stop the service."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full")
+    pool = dict(STANDARD_POOL, access_log="/dev/full")
+    one = start({"www": (pool, STANDARD_MAPS)}, ready=False)
+    wait_for(
+        lambda: " ready" in one.stderr.read_text() or one.process.poll() is not None,
+        "ready, or a refusal",
+        20.0,
+    )
+    if one.process.poll() is None:
+        with Connection(one.sockets["www"]) as connection:
+            reply = connection.exchange(encode(nginx_params("/cgi-bin/hello.sh")))
+        assert reply.status == 200
+    else:
+        assert "/dev/full" in one.stderr.read_text()
+    one.kill()
+
+
+# System calls that fail.  A sanitised program does not bear it.
+
+STRACE = shutil.which("strace")
+RELEASE = build_directory("SCGID_BUILD_RELEASE")
+injection = pytest.mark.skipif(
+    not STRACE or not RELEASE or is_sanitised("SCGID_BUILD_RELEASE"),
+    reason="needs strace and SCGID_BUILD_RELEASE, without sanitizers",
+)
+
+
+@pytest.fixture
+def inject(start, tmp_path):
+    """inject(spec, ...): a daemon whose system calls fail as told."""
+    count = subprocess.run([STRACE, "-V"], stdout=subprocess.PIPE)
+    assert count.returncode == 0
+
+    def begin(*specs, pool=None):
+        calls = ",".join(sorted({c for s in specs for c in s.split(":")[0].split(",")}))
+        prefix = [STRACE, "-D", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=" + calls]
+        for spec in specs:
+            prefix += ["-e", "inject=" + spec]
+        one = start(
+            {"www": (dict(STANDARD_POOL, **(pool or {})), STANDARD_MAPS)},
+            build="SCGID_BUILD_RELEASE",
+            prefix=prefix,
+        )
+        one.trace = tmp_path / "trace"
+        return one
+
+    return begin
+
+
+FALLBACKS = ["openat2:error=ENOSYS", "close_range:error=ENOSYS", "memfd_create:error=ENOSYS"]
+
+
+@injection
+@pytest.mark.parametrize("spec", FALLBACKS)
+def test_fallback(inject, spec):
+    """What an older kernel lacks."""
+    one = inject(spec)
+    seen = one.tell(method="POST", body=b"x" * 1000)
+    assert seen["descriptors"] == [0, 1, 2]
+    assert seen["body_length"] == 1000 and seen["stdin_regular"]
+    one.expect(text="reason=(script-not-found|bad-request|outside-root)", optional=True)
+    for path in ("/cgi-bin/../../bin/cat", "/cgi-bin/none"):
+        assert one.request(path).status in (400, 403, 404)
+    outside = one.directory / "outside.sh"
+    outside.write_text("#!/bin/sh\nprintf 'Status: 200\\n\\noutside'\n")
+    outside.chmod(0o755)
+    (one.cgi / "out").symlink_to(outside)
+    assert one.request("/cgi-bin/out").status == 403
+    if "openat2" not in spec:
+        assert "INJECTED" in one.trace.read_text()
+
+
+ONCE = [
+    ("accept4:error=ECONNABORTED:when=3+4", {200}),
+    ("accept4:error=EINTR:when=3+4", {200}),
+    ("accept4:error=EMFILE:when=4+6", {200}),
+    ("vfork,clone,clone3,fork:error=EAGAIN:when=12+3", {200, 503}),
+    ("memfd_create:error=EMFILE:when=2+2", {200, 503}),
+    ("pipe2,pipe:error=EMFILE:when=8+5", {200, 503}),
+    ("epoll_ctl:error=ENOMEM:when=40+7", {200, 503, None}),
+    ("recvmsg:error=EINTR:when=5+5", {200}),
+]
+
+
+@injection
+@pytest.mark.parametrize("spec, statuses", ONCE, ids=[s for s, _ in ONCE])
+def test_now_and_then(inject, spec, statuses):
+    """Some calls fail; what is not answered is told, and all recovers."""
+    one = inject(spec)
+    one.expect(text=".", optional=True)
+    seen = set()
+    for _ in range(25):
+        reply = one.request("/cgi-bin/cat.sh", b"body", method="POST")
+        if reply.status == 200 and not reply.broken:
+            assert reply.body == b"body"
+        seen.add(reply.status)
+    assert seen <= statuses, seen
+    assert 200 in seen
+    if None in seen:
+        one.sent = []
+    # The oracle's own requests may meet the fault too.
+    wait_for(lambda: one.request("/cgi-bin/hello.sh").status == 200, "an answer")
+    one.sent = []
+    text = one.trace.read_text()
+    assert "INJECTED" in text
+    one.kill()
+
+
+@injection
+@pytest.mark.root
+@pytest.mark.parametrize("call", ["setgroups", "setresuid", "setresgid"])
+def test_privileges_that_cannot_be_dropped(start, tmp_path, call):
+    """Nothing is served with rights that should have been given up."""
+    prefix = [STRACE, "-D", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=" + call]
+    prefix += ["-e", "inject=%s:error=EPERM" % call]
+    one = start(
+        {"www": (STANDARD_POOL, STANDARD_MAPS)},
+        build="SCGID_BUILD_RELEASE",
+        prefix=prefix,
+        ready=False,
+    )
+    wait_for(
+        lambda: one.process.poll() is not None or "error" in one.stderr.read_text(),
+        "it to notice",
+        10.0,
+    )
+    assert one.process.poll() is not None or not [
+        p for p in one.roles("launcher www") if uid_of(p) == 0 and serves(one)
+    ]
+    one.kill()
+
+
+def uid_of(pid):
+    return os.stat("/proc/%d" % pid).st_uid
+
+
+def serves(one):
+    try:
+        with Connection(one.sockets["www"], 1.0) as connection:
+            return connection.exchange(encode(nginx_params("/cgi-bin/hello.sh"))).status == 200
+    except OSError:
+        return False
+
+
+@injection
+def test_no_needless_system_call(start, tmp_path):
+    """A request without a body: the count of calls stays what we know it to be."""
+    one = start(
+        {"www": (dict(STANDARD_POOL, access_log="off"), STANDARD_MAPS)},
+        build="SCGID_BUILD_RELEASE",
+    )
+    one.check_access = lambda: None
+    for _ in range(5):
+        one.request("/cgi-bin/hello.sh")
+    counts = {}
+    for what in ("gateway www", "launcher www"):
+        trace = tmp_path / what.replace(" ", "-")
+        tracer = subprocess.Popen(
+            [STRACE, "-qq", "-o", str(trace), "-p", str(one.role(what))],
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(lambda: tracer_of(one.role(what)) == tracer.pid, "strace to attach")
+        requests = 20
+        for _ in range(requests):
+            assert one.request("/cgi-bin/hello.sh").status == 200
+        wait_for(lambda: not one.workers(), "workers to end")
+        tracer.terminate()
+        tracer.wait(10)
+        lines = [l for l in trace.read_text().splitlines() if "(" in l and not l.startswith("---")]
+        counts[what] = len(lines) / requests
+    print(counts)
+    assert counts["gateway www"] <= 32, counts
+    assert counts["launcher www"] <= 32, counts
+
+
+def tracer_of(pid):
+    text = pathlib.Path("/proc/%d/status" % pid).read_text()
+    return int(text.split("TracerPid:\t")[1].split("\n")[0])
+
+
+def test_clients_come_and_go(scgid):
+    """For two seconds: every kind of client at once; the oracle judges."""
+    scgid.expect(text="reason=", optional=True)
+    end = time.monotonic() + 2.0
+    wrong = []
+    lock = threading.Lock()
+
+    def good():
+        while time.monotonic() < end:
+            with Connection(scgid.sockets["www"]) as connection:
+                reply = connection.exchange(encode(nginx_params("/cgi-bin/hello.sh")))
+            if reply.body != b"hello\n":
+                with lock:
+                    wrong.append(reply)
+
+    def leaves():
+        while time.monotonic() < end:
+            with Connection(scgid.sockets["www"]) as connection:
+                connection.send(encode(nginx_params("/cgi-bin/cat.sh")))
+
+    def garbage():
+        while time.monotonic() < end:
+            with Connection(scgid.sockets["www"]) as connection:
+                connection.exchange(b"GET / HTTP/1.0\r\n\r\n")
+
+    def missing():
+        while time.monotonic() < end:
+            with Connection(scgid.sockets["www"]) as connection:
+                reply = connection.exchange(encode(nginx_params("/cgi-bin/none")))
+            if reply.status != 404:
+                with lock:
+                    wrong.append(reply)
+
+    threads = [threading.Thread(target=f) for f in (good, good, leaves, garbage, missing)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -1,0 +1,253 @@
+"""One request on stdin and stdout: under inetd, and as Accept=yes starts it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from conftest import STANDARD_MAPS, STANDARD_POOL
+from harness.client import Connection, encode, nginx_params, wait_for
+from harness.daemon import SANITIZER, SCRIPTS, Scgid, free_port, program, public_directory
+from harness.servers import Nginx
+
+INETD = "/usr/sbin/inetd"
+ACTIVATE = shutil.which("systemd-socket-activate")
+
+
+@pytest.fixture(scope="module")
+def place():
+    path = public_directory("inetd")
+    shutil.copytree(SCRIPTS, path / "cgi")
+    for script in (path / "cgi").iterdir():
+        script.chmod(0o755)
+    (path / "cgi").chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+class Inetd:
+    """Debian's inetd with one line a service: name -> arguments of scgid."""
+
+    def __init__(self, place, services):
+        self.ports = {name: free_port() for name in services}
+        lines = []
+        for name, arguments in services.items():
+            words = ["scgid", "--inetd"] + arguments
+            lines.append(
+                "127.0.0.1:%d stream tcp nowait.10000 %s %s %s\n"
+                % (self.ports[name], user(), program("scgid"), " ".join(words))
+            )
+        configuration = place / "inetd.conf"
+        configuration.write_text("".join(lines))
+        # -i: in the foreground.
+        self.process = subprocess.Popen(
+            [INETD, "-i", str(configuration)], stdin=subprocess.DEVNULL
+        )
+        for port in self.ports.values():
+            wait_for(lambda: listens(port), "inetd to listen", 10.0)
+
+    def address(self, name):
+        return ("127.0.0.1", self.ports[name])
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
+
+
+class Activate:
+    """systemd's own stand-in for a socket unit with Accept=yes."""
+
+    def __init__(self, place, services):
+        self.ports = {name: free_port() for name in services}
+        self.log = open(place / "activate.log", "ab")
+        self.processes = []
+        for name, arguments in services.items():
+            self.processes.append(
+                subprocess.Popen(
+                    [ACTIVATE, "--inetd", "-a", "-l", "127.0.0.1:%d" % self.ports[name]]
+                    + [program("scgid"), "--inetd"]
+                    + arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=self.log,
+                    stderr=self.log,
+                )
+            )
+        for port in self.ports.values():
+            wait_for(lambda: listens(port), "the socket", 10.0)
+
+    address = Inetd.address
+
+    def stop(self):
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+            process.wait(10)
+        self.log.close()
+
+
+def user():
+    import pwd
+
+    return pwd.getpwuid(os.getuid()).pw_name
+
+
+def listens(port):
+    """Without connecting: that would start a process."""
+    with open("/proc/net/tcp") as stream:
+        wanted = "0100007F:%04X" % port
+        return any(l.split()[1] == wanted and l.split()[3] == "0A" for l in stream)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(Inetd, marks=pytest.mark.skipif(not os.path.exists(INETD), reason="no inetd")),
+        pytest.param(Activate, marks=pytest.mark.skipif(not ACTIVATE, reason="no systemd")),
+    ],
+    ids=["inetd", "accept-yes"],
+)
+def service(request, place):
+    cgi = str(place / "cgi")
+    live = request.param(
+        place,
+        {
+            "directory": [cgi + "/"],
+            "script": [cgi + "/tell.py", "first", "second"],
+            "cat": [cgi + "/cat.sh"],
+            "raw": [cgi + "/raw.sh"],
+        },
+    )
+    yield live
+    live.stop()
+
+
+def ask(service, name, path="/x", body=b"", **options):
+    with Connection(service.address(name)) as connection:
+        return connection.exchange(encode(nginx_params(path, body=body, **options), body))
+
+
+def test_directory_mode(service, place):
+    """The front end names the script in SCRIPT_FILENAME."""
+    reply = ask(service, "directory", SCRIPT_FILENAME=str(place / "cgi/hello.sh"))
+    assert (reply.status, reply.body, reply.broken) == (200, b"hello\n", None)
+
+
+@pytest.mark.parametrize(
+    "sent, status",
+    [
+        ("/bin/cat", (400, 403, 404)),
+        ("CGI/../../etc/passwd", (400, 403, 404)),
+        ("CGI/none.sh", (404,)),
+        (None, (400, 403, 404)),
+        ("hello.sh", (200, 400, 403, 404)),
+    ],
+)
+def test_directory_mode_stays_below(service, place, sent, status):
+    if sent:
+        sent = sent.replace("CGI", str(place / "cgi"))
+    reply = ask(service, "directory", SCRIPT_FILENAME=sent)
+    assert reply.status in status, reply
+
+
+def test_script_mode_with_arguments(service, place):
+    reply = ask(service, "script", "/app/path", query="a=1&-s")
+    assert reply.status == 200, reply
+    for text in (b'"first", "second"]', b'"QUERY_STRING": "a=1&-s"', b'"GATEWAY_INTERFACE": "CGI/1.1"', b'"descriptors": [0, 1, 2]'):
+        assert text in reply.body, reply
+
+
+@pytest.mark.parametrize("length", [0, 1, 300000, 3000000])
+def test_body(service, length):
+    body = (bytes(range(256)) * (length // 256 + 1))[:length]
+    reply = ask(service, "cat", method="POST", body=body)
+    assert (reply.status, reply.broken) == (200, None)
+    assert reply.body == body
+
+
+def test_bad_request(service):
+    with Connection(service.address("cat")) as connection:
+        reply = connection.exchange(b"GET / HTTP/1.0\r\n\r\n")
+    assert reply.status == 400
+
+
+def test_silence(service):
+    """Connect and leave: nothing is left behind."""
+    for _ in range(3):
+        Connection(service.address("cat")).close()
+    assert ask(service, "cat", method="POST", body=b"x").body == b"x"
+
+
+def test_stderr_does_not_reach_the_client(service, place):
+    """inetd gives the socket as descriptor 2 as well."""
+    script = place / "cgi/noisy.sh"
+    script.write_text("#!/bin/sh\necho noise >&2\nprintf 'Content-Type: a/b\\n\\nquiet'\necho noise >&2\n")
+    script.chmod(0o755)
+    reply = ask(service, "directory", SCRIPT_FILENAME=str(script))
+    assert reply.body == b"quiet"
+    assert b"noise" not in reply.raw
+
+
+def test_crash_is_visible(service, place):
+    script = place / "cgi/crash.sh"
+    script.write_text("#!/bin/sh\nprintf 'Content-Type: a/b\\n\\npart'\nsleep 0.1\nkill -SEGV $$\n")
+    script.chmod(0o755)
+    reply = ask(service, "directory", SCRIPT_FILENAME=str(script))
+    assert reply.broken, reply
+
+
+def test_error_pages(service):
+    reply = ask(service, "raw", method="POST", body=b"no header\n")
+    assert reply.status == 502
+    assert b"no-header" in reply.body or b"bad-header" in reply.body
+    reply = ask(service, "raw", method="POST", body=b"Status: 404 X\nContent-Type: a/b\n\nbody")
+    assert (reply.status, reply.phrase, reply.body) == (404, "X", b"body")
+
+
+def test_nginx_in_front_of_inetd(service, shared, servers):
+    """scgi_pass to inetd's port, as to any other."""
+    one = shared.get("unused", lambda: Scgid({"www": (STANDARD_POOL, STANDARD_MAPS)}))
+    nginx = servers(
+        Nginx,
+        one,
+        "location / { include scgi_params; scgi_pass 127.0.0.1:%d; }\n" % service.ports["cat"],
+    )
+    page = nginx.get("/", "POST", b"through" * 50000, register=False)
+    assert (page.status, page.body) == (200, b"through" * 50000)
+
+
+def test_by_hand_on_a_socket_pair(place):
+    """A Unix socket on 0 and 1, our own stderr on 2."""
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(
+        [program("scgid"), "--inetd", str(place / "cgi/hello.sh")],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+    )
+    theirs.close()
+    ours.sendall(encode(nginx_params("/")))
+    data = b""
+    while True:
+        got = ours.recv(4096)
+        if not got:
+            break
+        data += got
+    ours.close()
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == 0, errors
+    assert data.endswith(b"\r\n\r\nhello\n")
+    assert not SANITIZER.search(errors.decode())
+
+
+def test_not_a_socket(place):
+    """From a terminal or a pipe: an error that says what is wrong, or a reply."""
+    done = subprocess.run(
+        [program("scgid"), "--inetd", str(place / "cgi/hello.sh")],
+        input=encode(nginx_params("/")),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=15,
+    )
+    assert done.stdout.endswith(b"hello\n") or (done.returncode in (1, 2) and done.stderr)
