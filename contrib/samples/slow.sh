@@ -3,7 +3,6 @@
 # Shows progress while it happens: a line a second.
 
 echo 'Content-Type: text/plain'
-echo 'X-Accel-Buffering: no'
 echo
 for step in 1 2 3; do
 	echo "step $step of 3"

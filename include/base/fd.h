@@ -67,7 +67,8 @@ int fd_send_message(int socket, const struct iovec *parts, int part_count,
  *
  * Returns its length, 0 at the end of the connection, -1 with errno set:
  * EAGAIN if there is none, EMSGSIZE if it did not fit, in which case its
- * descriptors have been closed.
+ * descriptors have been closed.  If this process can have no more descriptors
+ * the message arrives without any.
  */
 ssize_t fd_receive_message(int socket, void *data, size_t size,
     int fds[FD_PASS_MAX], size_t *fd_count);

@@ -6,8 +6,11 @@
 
 #include "gateway/core.h"
 
-/* receive_start: read the request; request_received follows. */
-int receive_start(struct request *r);
+/*
+ * receive_start: read the request; request_received follows, maybe within
+ * this call, and `r` may be freed by then.
+ */
+void receive_start(struct request *r);
 
 /*
  * request_route: the header is here: find its path and its map.  Returns

@@ -35,9 +35,9 @@ enum request_state {
 
 /* What the worker complains of: the last lines, and how much may be logged. */
 struct request_stderr {
-	int fd; /* owned; -1 once closed */
-	struct event event;
-	char line[512]; /* the line being read */
+	int fd;		    /* owned; -1 once closed */
+	struct event event; /* watched once is_introduced */
+	char line[512];	    /* the line being read */
 	size_t line_length;
 	char last[768];	    /* the last lines, escaped, " | " between them */
 	unsigned allowance; /* lines that may still be logged */
@@ -53,8 +53,10 @@ struct request_run {
 	bool is_gone; /* reaped, or never started */
 	bool group_left;
 	bool stdout_eof;
-	bool is_probing; /* asked whether the worker still runs */
-	bool is_alive;	 /* the answer */
+	unsigned questions; /* "does it run?" asked and not yet answered */
+	bool is_introduced; /* script and pid are known */
+	bool is_doubted;    /* asked since stdout ended */
+	bool is_alive;	    /* and that was the answer */
 	bool status_known;
 	int status; /* wait status */
 	enum reason hint;
@@ -79,6 +81,7 @@ struct request {
 	bool front_is_writing; /* front_event is for EV_WRITE */
 	struct event front_event;
 	struct event timer;
+	bool is_receiving; /* front_event is for EV_READ */
 	bool is_whole;	   /* header and body are here */
 	size_t held;	   /* bytes of the request left unread on purpose */
 	size_t discarded;  /* bytes read only to be dropped */
@@ -106,6 +109,9 @@ struct request {
 	int64_t response_length; /* announced; -1: not */
 	int64_t body_sent;
 	int64_t body_cut;
+	struct buffer notes; /* what to log of it when the script is known */
+
+	char *failure; /* owned; detail of a failure not yet logged, or NULL */
 
 	/* for the access log; times of clock_now, 0: did not happen */
 	int64_t accepted_at;
@@ -125,10 +131,10 @@ struct request {
 };
 
 /*
- * request_new: begin with an accepted connection, which becomes ours on
- * success.  NULL if there is no memory.
+ * request_begin: begin with an accepted connection, which becomes ours on
+ * success.  It may be over by the time this returns 0.  -1: no memory.
  */
-struct request *request_new(struct gateway *g, int fd, bool is_unix);
+int request_begin(struct gateway *g, int fd, bool is_unix);
 
 /* request_set_state: the only way a request changes its state. */
 void request_set_state(struct request *r, enum request_state state);
@@ -154,6 +160,9 @@ void request_finish_if_done(struct request *r);
  */
 void request_drop(struct request *r);
 
+/* request_introduced: the script is known: log what had to wait for it. */
+void request_introduced(struct request *r);
+
 /*
  * request_set_timer: fail, or go on, in `ms` milliseconds, as the state says.
  * request_set_deadline: the same at the next of a running request's deadlines.
@@ -163,6 +172,9 @@ void request_set_deadline(struct request *r);
 
 /* request_param: a parameter of the request, or NULL. */
 const char *request_param(const struct request *r, const char *name);
+
+/* request_safe_script: its script for the log, escaped; "" if not known. */
+const char *request_safe_script(const struct request *r);
 
 /* request_timeouts: the map's, or the pool's while there is no map. */
 const struct config_timeouts *request_timeouts(const struct request *r);

@@ -8,8 +8,14 @@
 
 #include "gateway/core.h"
 
-/* stderr_log_start: take over the read end of a worker's stderr. */
+/*
+ * stderr_log_start: take over the read end of a worker's stderr.  It is not
+ * read before stderr_log_watch or the end: until then the pipe holds it.
+ */
 int stderr_log_start(struct request *r, int fd);
+
+/* stderr_log_watch: read it as it comes, now that its script is known. */
+void stderr_log_watch(struct request *r);
 
 /* stderr_log_drain: take what is there now, without waiting. */
 void stderr_log_drain(struct request *r);

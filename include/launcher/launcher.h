@@ -10,9 +10,10 @@
 
 /*
  * launcher_run: serve `gateway`, a message socket, until it closes; then kill
- * every worker and return.  The process must already be the pool's user.
+ * every worker and return 0, or -1 if the gateway broke the protocol.  Logs
+ * nothing.  The process must already be the pool's user.
  */
-void launcher_run(const struct config_pool *pool, int gateway);
+int launcher_run(const struct config_pool *pool, int gateway);
 
 struct launcher_command {
 	struct resolved resolved;

@@ -3,20 +3,22 @@
  * SOCK_SEQPACKET pair.  Each side checks everything that the other sends.
  *
  *   RUN      gateway -> launcher  map, text = request path, data = SCGI
- *                                 parameters; stdin, stdout, stderr
- *   STARTED  launcher -> gateway  code = pid, text = script.  Sent once after
- *                                 a RUN, and again for each SIGNAL 0 that
- *                                 finds the worker running
+ *                                 parameters; stdin, stdout, stderr, which
+ *                                 are lost if the launcher can have no more
+ *   STARTED  launcher -> gateway  pid, text = script.  The answer to a SIGNAL 0
+ *                                 that finds the worker running
  *   FAILED   launcher -> gateway  reason, code = errno, text = detail; there
  *                                 is no worker
  *   SIGNAL   gateway -> launcher  code = 0, SIGTERM or SIGKILL, for the
  *                                 worker's process group
- *   EXITED   launcher -> gateway  code = wait status, times, memory;
- *                                 reason = what the launcher knows better;
- *                                 group_left: others of the group still run
+ *   EXITED   launcher -> gateway  pid, text = script; code = wait status,
+ *                                 times, memory; reason = what the launcher
+ *                                 knows better; group_left: others of the
+ *                                 group still run
  *
- * A worker's last message is FAILED or EXITED.  After EXITED with group_left
- * the gateway sends SIGNAL SIGKILL when the request has ended.
+ * A worker's last message is FAILED or EXITED; most workers are so short-lived
+ * that it is their only one.  After EXITED with group_left the gateway sends
+ * SIGNAL SIGKILL when the request has ended.
  */
 #ifndef LAUNCHER_PROTOCOL_H
 #define LAUNCHER_PROTOCOL_H
@@ -43,7 +45,8 @@ struct protocol_message {
 	enum protocol_type type;
 	uint32_t request; /* chosen by the gateway, unique while it lives */
 	uint32_t map;	  /* index in the pool's maps */
-	int32_t code;	  /* pid, errno, signal or wait status */
+	int32_t pid;	  /* for logs only */
+	int32_t code;	  /* errno, signal or wait status */
 	enum reason reason;
 	bool group_left;
 	int64_t user_time;   /* microseconds */
@@ -70,7 +73,8 @@ int protocol_send(
 
 /*
  * protocol_receive: take one message without blocking.  `stdio`, for RUN, gets
- * three descriptors that become the caller's; otherwise all -1.
+ * three descriptors that become the caller's; otherwise, or if they were lost,
+ * all -1.
  *
  * Returns 1, 0 at the end of the connection, or -1 with errno: EAGAIN if there
  * is none, EPROTO if it breaks a rule (its descriptors are closed).

@@ -283,6 +283,8 @@ fd_receive_message(
 	if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
 		while (*fd_count > 0)
 			close(fds[--*fd_count]);
+	}
+	if ((message.msg_flags & MSG_TRUNC) != 0) {
 		errno = EMSGSIZE;
 		return -1;
 	}

@@ -111,7 +111,7 @@ listener_on_readable(evutil_socket_t fd, short what, void *arg)
 		errno == ENOMEM)) {
 		log_warn("cannot accept, pausing");
 		event_add(&g->listen_again, &pause);
-	} else if (front != -1 && request_new(g, front, l->is_unix) == NULL) {
+	} else if (front != -1 && request_begin(g, front, l->is_unix) == -1) {
 		log_warn("cannot serve a connection");
 		close(front);
 	}
@@ -316,8 +316,8 @@ gateway_run(const struct gateway_options *options)
 		goto out;
 	if (options->connection != -1) {
 		g->is_draining = true;
-		if (request_new(g, options->connection,
-			is_unix_socket(options->connection)) == NULL)
+		if (request_begin(g, options->connection,
+			is_unix_socket(options->connection)) == -1)
 			goto out;
 	}
 	gateway_update_listening(g);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "gateway/relay.h"
 #include "gateway/schedule.h"
+#include "gateway/stderr_log.h"
 #include "launcher/protocol.h"
 
 static struct request *
@@ -28,16 +29,24 @@ find_request(struct link *link, uint32_t id)
 }
 
 static void
+introduce(struct request *r, const struct protocol_message *m)
+{
+	if (r->run.is_introduced)
+		return;
+	r->run.is_introduced = true;
+	r->pid = (pid_t)m->pid;
+	free(r->script);
+	r->script = strdup(m->text);
+	request_introduced(r);
+}
+
+static void
 worker_started(struct request *r, const struct protocol_message *m)
 {
-	if (!r->run.is_probing) {
-		r->pid = (pid_t)m->code;
-		free(r->script);
-		r->script = strdup(m->text);
-		return;
-	}
-	r->run.is_probing = false;
-	r->run.is_alive = true;
+	introduce(r, m);
+	stderr_log_watch(r);
+	if (r->run.questions > 0 && --r->run.questions == 0)
+		r->run.is_alive = r->run.is_doubted;
 	relay_judge(r);
 }
 
@@ -59,7 +68,6 @@ static void
 worker_exited(struct request *r, const struct protocol_message *m)
 {
 	r->run.is_gone = true;
-	r->run.is_probing = false;
 	r->run.status_known = true;
 	r->run.status = m->code;
 	r->run.hint = m->reason;
@@ -69,6 +77,7 @@ worker_exited(struct request *r, const struct protocol_message *m)
 	r->system_time += m->system_time;
 	if (m->peak_memory > r->peak_memory)
 		r->peak_memory = m->peak_memory;
+	introduce(r, m);
 	relay_judge(r);
 }
 

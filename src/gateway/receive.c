@@ -30,10 +30,26 @@ receive(struct request *r, void *data, size_t length, bool peek)
 	return n;
 }
 
+static void receive_on_readable(evutil_socket_t, short, void *);
+
+/* The rest is not here yet: be told. */
+static void
+receive_more(struct request *r)
+{
+	if (r->is_receiving)
+		return;
+	r->is_receiving = true;
+	event_assign(&r->front_event, r->gateway->base, r->front_fd,
+	    EV_READ | EV_PERSIST, receive_on_readable, r);
+	if (event_add(&r->front_event, NULL) == -1)
+		request_fail(r, REASON_NO_DESCRIPTORS, strerror(errno));
+}
+
 static void
 received_all(struct request *r)
 {
-	event_del(&r->front_event);
+	if (r->is_receiving)
+		event_del(&r->front_event);
 	r->is_whole = true;
 	request_received(r);
 }
@@ -118,6 +134,8 @@ prepare_body(struct request *r, size_t have, char detail[256])
 	const struct config_pool *pool = r->gateway->pool;
 	enum reason reason;
 
+	if ((reason = request_route(r, detail)) != REASON_NONE)
+		return reason;
 	if (pool->max_body > 0 && (uint64_t)r->body_length > pool->max_body) {
 		snprintf(detail, 256,
 		    "it announces %lld bytes, max_body is %llu",
@@ -125,8 +143,6 @@ prepare_body(struct request *r, size_t have, char detail[256])
 		    (unsigned long long)pool->max_body);
 		return REASON_BODY_TOO_LARGE;
 	}
-	if ((reason = request_route(r, detail)) != REASON_NONE)
-		return reason;
 	if (r->body_length > 0 &&
 	    (open_body(r) == -1 ||
 		store_body(r, r->in.data + r->header.size, have) == -1)) {
@@ -161,6 +177,7 @@ header_received(struct request *r, size_t fresh)
 	} else {
 		request_set_state(r, REQUEST_READING_BODY);
 		request_set_timer(r, request_timeouts(r)->body);
+		receive_more(r);
 	}
 }
 
@@ -191,6 +208,7 @@ judge_header(struct request *r, size_t fresh)
 		request_fail(r, REASON_NO_DESCRIPTORS, "out of memory");
 		break;
 	default:
+		receive_more(r);
 		break;
 	}
 }
@@ -208,8 +226,10 @@ receive_header(struct request *r)
 		return;
 	}
 	n = receive(r, r->in.data + r->in.length, want, r->front_is_unix);
-	if (n == -1 && errno == EAGAIN)
+	if (n == -1 && errno == EAGAIN) {
+		receive_more(r);
 		return;
+	}
 	if (n <= 0) {
 		request_fail(r, REASON_CLIENT_ABORTED, NULL);
 		return;
@@ -231,12 +251,13 @@ receive_on_readable(evutil_socket_t fd, short what, void *arg)
 		receive_body(r);
 }
 
-int
+/*
+ * A front end sends its request right after it connects: look before asking to
+ * be told, which most often saves both the asking and the telling.
+ */
+void
 receive_start(struct request *r)
 {
 	request_set_timer(r, r->gateway->pool->header_timeout);
-	if (event_assign(&r->front_event, r->gateway->base, r->front_fd,
-		EV_READ | EV_PERSIST, receive_on_readable, r) == -1)
-		return -1;
-	return event_add(&r->front_event, NULL);
+	receive_header(r);
 }

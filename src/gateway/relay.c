@@ -21,9 +21,6 @@
 #include "gateway/front.h"
 #include "gateway/redirect.h"
 
-/* The header buffer that front ends commonly give to a response. */
-#define FRONT_END_HEADER 4096
-
 static const char *
 printable_status(const struct request *r, char *out, size_t size)
 {
@@ -120,41 +117,17 @@ on_body(struct request *r, const char *data, size_t length)
 	}
 }
 
-/* Once a script: a program that does this does it each time. */
+/* What the log should say of this header; the script may not be known yet. */
 static void
-note_missing_type(struct request *r, const struct cgi_response *response)
+take_notes(struct request *r, struct cgi_response *response)
 {
-	char script[256];
-
-	if (response->has_content_type || r->has_no_body ||
-	    response->location != NULL || r->script == NULL ||
-	    !gateway_is_news(r->gateway, "no-type", r->script))
-		return;
-	log_warnx("request=%s script=\"%s\" response: no Content-Type (said "
-		  "once a script)",
-	    r->id,
-	    log_escape(script, sizeof(script), r->script, strlen(r->script)));
-}
-
-static void
-log_notes(struct request *r, const struct cgi_response *response)
-{
-	const char *p = response->notes.data;
-	const char *end = p + response->notes.length;
-
-	while (p < end) {
-		const char *newline = memchr(p, '\n', (size_t)(end - p));
-		int n = (int)((newline != NULL ? newline : end) - p);
-
-		log_warnx("request=%s response: %.*s", r->id, n, p);
-		p += n + 1;
-	}
-	if (response->head.length >= FRONT_END_HEADER && r->script != NULL &&
-	    gateway_is_news(r->gateway, "long-header", r->script))
-		log_warnx("request=%s response: its header of %zu bytes may "
-			  "exceed the front end's buffer (nginx: "
-			  "scgi_buffer_size)",
-		    r->id, response->head.length);
+	r->notes = response->notes;
+	memset(&response->notes, 0, sizeof(response->notes));
+	if (!response->has_content_type && !r->has_no_body &&
+	    response->location == NULL &&
+	    gateway_is_news(r->gateway, "no Content-Type", r->path.data))
+		buffer_append_string(
+		    &r->notes, "no Content-Type (said once a path)\n");
 }
 
 /* The header is judged good: the response begins, with what follows it. */
@@ -171,8 +144,7 @@ begin_response(struct request *r, struct cgi_response *response,
 	r->status = response->status;
 	r->first_byte_at = clock_now();
 	request_set_state(r, REQUEST_RESPONDING);
-	log_notes(r, response);
-	note_missing_type(r, response);
+	take_notes(r, response);
 	/* One write for the header, with the body that is already here. */
 	if (r->has_no_body)
 		with_head = 0;

@@ -31,13 +31,29 @@ append_html(struct buffer *b, const char *text)
 	return 0;
 }
 
+/* Text that was escaped for the log; a page can show its quotes as they are. */
+static int
+append_escaped(struct buffer *b, const char *text)
+{
+	char plain[2048];
+	size_t n = 0;
+
+	for (; *text != '\0' && n + 1 < sizeof(plain); text++) {
+		if (text[0] == '\\' && (text[1] == '"' || text[1] == '\\'))
+			text++;
+		plain[n++] = *text;
+	}
+	plain[n] = '\0';
+	return append_html(b, plain);
+}
+
 static int
 append_debug(struct buffer *page, const char *title, const char *text)
 {
 	if (text == NULL || *text == '\0')
 		return 0;
 	if (buffer_printf(page, "<p>%s:</p>\n<pre>", title) == -1 ||
-	    append_html(page, text) == -1)
+	    append_escaped(page, text) == -1)
 		return -1;
 	return buffer_append_string(page, "</pre>\n");
 }

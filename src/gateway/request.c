@@ -32,8 +32,11 @@
 #include "gateway/schedule.h"
 #include "gateway/stderr_log.h"
 
+/* A worker that lives so long is asked who it is; most are gone by then. */
+#define INTRODUCE_MS 20
+
 /* stdout closed: how long its worker may take to exit before we ask. */
-#define PROBE_AFTER 20000
+#define DOUBT_MS 20
 
 /* A signal that could not be sent, or did not help, is sent again. */
 #define SIGNAL_AGAIN 1000000
@@ -70,6 +73,16 @@ const struct config_timeouts *
 request_timeouts(const struct request *r)
 {
 	return r->map != NULL ? &r->map->timeouts : &r->gateway->pool->timeouts;
+}
+
+const char *
+request_safe_script(const struct request *r)
+{
+	static char safe[1024];
+
+	if (r->script == NULL)
+		return "";
+	return log_escape(safe, sizeof(safe), r->script, strlen(r->script));
 }
 
 static bool
@@ -128,7 +141,23 @@ static bool
 doubts_worker(const struct request *r)
 {
 	return is_answering(r) && worker_runs(r) && r->run.stdout_eof &&
-	    !r->run.is_alive && !r->run.is_probing;
+	    !r->run.is_alive && !r->run.is_doubted;
+}
+
+static bool
+lacks_introduction(const struct request *r)
+{
+	return worker_runs(r) && !r->run.is_introduced && r->run.questions == 0;
+}
+
+/* Asks the launcher whether the worker runs. */
+static bool
+ask(struct request *r)
+{
+	if (link_signal(r, 0) == -1)
+		return false;
+	r->run.questions++;
+	return true;
 }
 
 static int64_t
@@ -152,7 +181,9 @@ next_deadline(const struct request *r)
 	if (waits_for_background(r) && grace_end(r) < deadline)
 		deadline = grace_end(r);
 	if (doubts_worker(r))
-		earliest(&deadline, r->last_output_at, PROBE_AFTER / 1000);
+		earliest(&deadline, r->last_output_at, DOUBT_MS);
+	if (lacks_introduction(r))
+		earliest(&deadline, r->started_at, INTRODUCE_MS);
 	if (worker_runs(r) && r->kill_at == 0)
 		earliest(&deadline, r->started_at, t->script);
 	if (idle_since(r) != 0)
@@ -213,8 +244,10 @@ on_running_timer(struct request *r)
 		link_signal(r, SIGKILL);
 		r->kill_at = now + SIGNAL_AGAIN;
 	}
-	if (doubts_worker(r) && now >= r->last_output_at + PROBE_AFTER)
-		r->run.is_probing = link_signal(r, 0) == 0;
+	if (doubts_worker(r) && is_past(r->last_output_at, DOUBT_MS, now))
+		r->run.is_doubted = ask(r);
+	if (lacks_introduction(r) && is_past(r->started_at, INTRODUCE_MS, now))
+		ask(r);
 	if (waits_for_background(r) && now >= grace_end(r)) {
 		relay_stop(r);
 		relay_judge(r);
@@ -286,13 +319,13 @@ take_id(struct request *r)
 	memcpy(r->id, id, n + 1);
 }
 
-struct request *
-request_new(struct gateway *g, int fd, bool is_unix)
+int
+request_begin(struct gateway *g, int fd, bool is_unix)
 {
 	struct request *r = calloc(1, sizeof(*r));
 
 	if (r == NULL)
-		return NULL;
+		return -1;
 	r->gateway = g;
 	r->front_fd = fd;
 	r->front_is_unix = is_unix;
@@ -301,16 +334,13 @@ request_new(struct gateway *g, int fd, bool is_unix)
 	r->run.is_gone = true;
 	r->accepted_at = clock_now();
 	set_own_id(r);
-	if (event_assign(&r->timer, g->base, -1, 0, request_on_timer, r) ==
-		-1 ||
-	    receive_start(r) == -1) {
-		event_del(&r->timer);
-		free(r);
-		return NULL;
-	}
+	event_assign(&r->timer, g->base, -1, 0, request_on_timer, r);
+	/* Nothing to watch yet, but from here on it can be deleted. */
+	event_assign(&r->front_event, g->base, fd, 0, NULL, NULL);
 	TAILQ_INSERT_TAIL(&g->requests, r, entry);
 	g->open_count++;
-	return r;
+	receive_start(r);
+	return 0;
 }
 
 enum reason
@@ -349,6 +379,27 @@ request_received(struct request *r)
 	schedule_add(r, false);
 }
 
+/*
+ * Text that holds quotes of ours around what was escaped already: escape those
+ * quotes, so that a field ends where it should.
+ */
+static void
+append_detail(struct buffer *line, const char *detail)
+{
+	if (detail == NULL || *detail == '\0')
+		return;
+	buffer_append_string(line, " detail=\"");
+	for (const char *p = detail; *p != '\0'; p++) {
+		if (*p == '"')
+			buffer_append_string(line, "\\\"");
+		else
+			buffer_append(line, p, *p == '\\' && p[1] ? 2 : 1);
+		if (*p == '\\' && p[1] != '\0')
+			p++;
+	}
+	buffer_append_string(line, "\"");
+}
+
 static void
 append_field(struct buffer *line, const char *name, const char *value)
 {
@@ -356,9 +407,8 @@ append_field(struct buffer *line, const char *name, const char *value)
 		buffer_printf(line, " %s=\"%s\"", name, value);
 }
 
-/* Says once, where it is detected, why the request failed. */
 static void
-log_failure(struct request *r, const char *detail)
+write_failure(struct request *r, const char *detail)
 {
 	const struct reason_text *text = reason_text(r->reason);
 	const char *uri = request_param(r, "REQUEST_URI");
@@ -375,10 +425,8 @@ log_failure(struct request *r, const char *detail)
 	append_field(&line, "uri",
 	    log_escape(safe, sizeof(safe), uri != NULL ? uri : "",
 		uri != NULL ? strlen(uri) : 0));
-	append_field(&line, "script",
-	    log_escape(safe, sizeof(safe), r->script != NULL ? r->script : "",
-		r->script != NULL ? strlen(r->script) : 0));
-	append_field(&line, "detail", detail);
+	append_field(&line, "script", request_safe_script(r));
+	append_detail(&line, detail);
 	append_field(&line, "stderr", stderr_log_last(r));
 	if (line.data == NULL)
 		log_warnx("request=%s reason=%s", r->id, text->name);
@@ -387,6 +435,46 @@ log_failure(struct request *r, const char *detail)
 	else
 		log_warnx("%s", line.data);
 	buffer_fini(&line);
+}
+
+/*
+ * Says once why the request failed.  A worker that has just been started is
+ * first asked for its script.
+ */
+static void
+log_failure(struct request *r, const char *detail)
+{
+	if (worker_runs(r) && !r->run.is_introduced && r->failure == NULL &&
+	    (r->run.questions > 0 || ask(r)))
+		r->failure = strdup(detail != NULL ? detail : "");
+	else
+		write_failure(r, detail);
+}
+
+static void
+log_notes(struct request *r)
+{
+	const char *p = r->notes.data, *end = p + r->notes.length;
+
+	while (p < end) {
+		const char *newline = memchr(p, '\n', (size_t)(end - p));
+		int n = (int)((newline != NULL ? newline : end) - p);
+
+		log_warnx("request=%s script=\"%s\" response: %.*s", r->id,
+		    request_safe_script(r), n, p);
+		p += n + 1;
+	}
+	buffer_fini(&r->notes);
+}
+
+void
+request_introduced(struct request *r)
+{
+	if (r->failure != NULL)
+		write_failure(r, r->failure);
+	free(r->failure);
+	r->failure = NULL;
+	log_notes(r);
 }
 
 /* A connection that never said anything is nobody's failure. */
@@ -435,9 +523,10 @@ request_free(struct request *r)
 	struct gateway *g = r->gateway;
 
 	if (r->body_cut > 0)
-		log_warnx("request=%s response: %" PRId64
-			  " bytes beyond its Content-Length were cut",
-		    r->id, r->body_cut);
+		buffer_printf(&r->notes,
+		    "%" PRId64 " bytes beyond its Content-Length were cut",
+		    r->body_cut);
+	request_introduced(r);
 	if (r->in.length > 0 &&
 	    (r->header.params != NULL || r->reason != REASON_CLIENT_ABORTED))
 		access_log_write(r);

@@ -84,13 +84,8 @@ end_line(struct request *r)
 		return;
 	remember(s, safe);
 	if (may_log(s)) {
-		char script[256];
-
-		log_escape(script, sizeof(script),
-		    r->script != NULL ? r->script : "",
-		    r->script != NULL ? strlen(r->script) : 0);
-		log_info(
-		    "request=%s script=\"%s\" stderr: %s", r->id, script, safe);
+		log_info("request=%s script=\"%s\" stderr: %s", r->id,
+		    request_safe_script(r), safe);
 	}
 }
 
@@ -169,10 +164,18 @@ stderr_log_start(struct request *r, int fd)
 	s->allowance = BURST_LINES;
 	s->refilled_at = clock_now();
 	r->run.stderr_log = s;
-	if (event_assign(&s->event, r->gateway->base, fd, EV_READ | EV_PERSIST,
-		stderr_on_readable, r) == -1)
-		return -1;
-	return event_add(&s->event, NULL);
+	return event_assign(&s->event, r->gateway->base, fd,
+	    EV_READ | EV_PERSIST, stderr_on_readable, r);
+}
+
+void
+stderr_log_watch(struct request *r)
+{
+	struct request_stderr *s = r->run.stderr_log;
+
+	if (s != NULL && s->fd != -1 &&
+	    !event_pending(&s->event, EV_READ, NULL))
+		event_add(&s->event, NULL);
 }
 
 void

@@ -42,7 +42,8 @@ struct launcher {
 	const struct config_pool *pool; /* borrowed */
 	int gateway;			/* borrowed */
 	bool gateway_lost;
-	unsigned running;		     /* workers not yet reaped */
+	bool is_betrayed; /* the gateway broke the protocol */
+	unsigned running; /* workers not yet reaped */
 	struct worker_list workers[BUCKETS]; /* by pid */
 };
 
@@ -107,7 +108,7 @@ tell_started(struct launcher *l, const struct worker *w)
 {
 	struct protocol_message m = {.type = PROTOCOL_STARTED,
 	    .request = w->request,
-	    .code = (int32_t)w->pid,
+	    .pid = (int32_t)w->pid,
 	    .text = w->script};
 
 	tell(l, &m);
@@ -140,6 +141,7 @@ worker_exited(
 {
 	struct protocol_message m = {.type = PROTOCOL_EXITED,
 	    .request = w->request,
+	    .pid = (int32_t)w->pid,
 	    .code = status,
 	    .user_time = microseconds(&usage->ru_utime),
 	    .system_time = microseconds(&usage->ru_stime),
@@ -150,9 +152,10 @@ worker_exited(
 	m.group_left = group_has_members(w->pid);
 	if (status != 0 && start_has_crlf_shebang(w->script))
 		m.reason = REASON_CRLF_SHEBANG;
+	m.text = w->script;
+	tell(l, &m);
 	if (!m.group_left)
 		forget(w);
-	tell(l, &m);
 }
 
 /* Reaps all that can be; pids that are not workers are adopted orphans. */
@@ -178,7 +181,6 @@ add_worker(struct launcher *l, uint32_t request, pid_t pid, struct worker *w)
 	w->is_reaped = false;
 	LIST_INSERT_HEAD(bucket_of(l, pid), w, entry);
 	l->running++;
-	tell_started(l, w);
 }
 
 /* The command is whole: start it, or say why it could not be started. */
@@ -223,6 +225,11 @@ on_run(struct launcher *l, const struct protocol_message *m, int stdio[3])
 	const struct config_map *map = &l->pool->maps[m->map];
 	struct launcher_command c;
 
+	if (stdio[0] == -1) {
+		tell_failed(l, m->request, REASON_NO_DESCRIPTORS, EMFILE,
+		    &(struct buffer){0});
+		return;
+	}
 	if (launcher_prepare(map, m->text, m->data, m->data_length, NULL, &c) ==
 	    REASON_NONE)
 		run_command(l, m->request, &c, stdio);
@@ -267,8 +274,7 @@ on_gateway(struct launcher *l)
 	} else if (n == 1 && m.type == PROTOCOL_SIGNAL) {
 		on_signal(l, &m);
 	} else {
-		if (n == 1 || errno == EPROTO)
-			log_warnx("the gateway broke the protocol");
+		l->is_betrayed = n == 1 || errno == EPROTO;
 		l->gateway_lost = true;
 	}
 	for (int i = 0; i < 3; i++)
@@ -310,7 +316,7 @@ on_child_signal(int signal_number)
 	(void)signal_number;
 }
 
-void
+int
 launcher_run(const struct config_pool *pool, int gateway)
 {
 	struct launcher l = {.pool = pool, .gateway = gateway};
@@ -342,4 +348,5 @@ launcher_run(const struct config_pool *pool, int gateway)
 			reap(&l);
 	}
 	kill_workers(&l);
+	return l.is_betrayed ? -1 : 0;
 }

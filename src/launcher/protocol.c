@@ -13,6 +13,7 @@ struct wire {
 	uint32_t type;
 	uint32_t request;
 	uint32_t map;
+	int32_t pid;
 	int32_t code;
 	uint32_t reason;
 	uint32_t group_left;
@@ -26,7 +27,7 @@ struct wire {
 static bool
 is_valid(const struct protocol_message *m, size_t fd_count)
 {
-	if (fd_count != (m->type == PROTOCOL_RUN ? 3 : 0))
+	if (fd_count != 0 && (m->type != PROTOCOL_RUN || fd_count != 3))
 		return false;
 	switch (m->type) {
 	case PROTOCOL_RUN:
@@ -37,9 +38,8 @@ is_valid(const struct protocol_message *m, size_t fd_count)
 	case PROTOCOL_FAILED:
 		return m->reason != REASON_NONE;
 	case PROTOCOL_STARTED:
-		return m->code > 1;
 	case PROTOCOL_EXITED:
-		return true;
+		return m->pid > 1;
 	}
 	return false;
 }
@@ -65,6 +65,7 @@ protocol_decode(const void *data, size_t length, size_t fd_count,
 	m->type = (enum protocol_type)w.type;
 	m->request = w.request;
 	m->map = w.map;
+	m->pid = w.pid;
 	m->code = w.code;
 	m->reason = (enum reason)w.reason;
 	m->group_left = w.group_left != 0;
@@ -96,6 +97,7 @@ protocol_send(
 	w.type = (uint32_t)m->type;
 	w.request = m->request;
 	w.map = m->map;
+	w.pid = m->pid;
 	w.code = m->code;
 	w.reason = (uint32_t)m->reason;
 	w.group_left = m->group_left;

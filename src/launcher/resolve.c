@@ -220,6 +220,7 @@ try_index(struct walk *w)
 			    r->name.data[r->name.length - 2] == '/';
 
 			close(fd);
+			r->reason = REASON_NONE;
 			r->name.length--;
 			if (buffer_printf(&r->name, "%s%s",
 				ends_in_slash ? "" : "/", name) == -1 ||

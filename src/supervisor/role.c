@@ -25,6 +25,9 @@
 
 #define LAUNCHERS_MAX 64
 
+/* Exit status of a launcher whose gateway broke the protocol. */
+#define LAUNCHER_BETRAYED 76 /* EX_PROTOCOL of sysexits(3) */
+
 void
 role_become_gateway(const struct config *config)
 {
@@ -84,8 +87,9 @@ run_launcher(const struct config_pool *pool, int gateway)
 	enter_role("launcher", pool, keep, 1);
 	process_restore_descriptor_limit();
 	role_become_launcher(pool);
-	launcher_run(pool, gateway);
-	exit(0);
+	/* It logs nothing, and would hold on to a file that was rotated. */
+	log_open("stderr");
+	exit(launcher_run(pool, gateway) == 0 ? 0 : LAUNCHER_BETRAYED);
 }
 
 static void

@@ -28,8 +28,7 @@ fork_launcher(const struct config_pool *pool, int gateway)
 	fd_close_others(keep, keep[1] == -1 ? 1 : 2);
 	log_set_role("launcher");
 	role_become_launcher(pool);
-	launcher_run(pool, gateway);
-	exit(0);
+	exit(launcher_run(pool, gateway) == 0 ? 0 : 1);
 }
 
 int

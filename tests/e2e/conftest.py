@@ -98,7 +98,7 @@ def oracle(request, shared, start):
     failed = getattr(request.node, "call_failed", True)
     errors = []
     for one in list(shared.live.values()) + start.own:
-        if one.stopped or not (one.touched or one.expected):
+        if one.stopped or one.dirty or not (one.touched or one.expected):
             continue
         if failed:
             one.dirty = True

@@ -72,7 +72,7 @@ def test_item_46_hundred_megabytes_through_cat(scgid, tcp):
 
 
 def test_item_47_writes_a_lot_before_it_reads(scgid):
-    scgid.script("write-first.sh", "printf 'Status: 200\\n\\n'\nhead -c 1048576 /dev/zero\nexec cat")
+    scgid.script("write-first.sh", "printf 'Content-Type: a/b\\n\\n'\nhead -c 1048576 /dev/zero\nexec cat")
     body = noise(MIB)
     reply = scgid.request("/cgi-bin/write-first.sh", body, method="POST")
     assert reply.body == b"\0" * MIB + body
@@ -82,7 +82,7 @@ def test_item_47_writes_a_lot_before_it_reads(scgid):
 @pytest.mark.parametrize("length", [100, 600000])
 def test_item_48_client_stops_inside_the_body(scgid, tcp, length):
     place = scgid.writable("marks")
-    scgid.script("mark.sh", ": >%s/started\nprintf 'Status: 200\\n\\n'" % place)
+    scgid.script("mark.sh", ": >%s/started\nprintf 'Content-Type: a/b\\n\\n'" % place)
     params, request_id = scgid.params("/cgi-bin/mark.sh", noise(length), method="POST")
     scgid.expect(reason="client-aborted", optional=True)
     with scgid.connect(tcp=tcp) as connection:

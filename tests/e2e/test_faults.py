@@ -121,11 +121,11 @@ def test_thousand_silent_connections(scgid):
 def test_flipping_link(scgid):
     """A link that changes its target all the time leads nowhere else."""
     outside = scgid.directory / "outside.sh"
-    outside.write_text("#!/bin/sh\nprintf 'Status: 200\\n\\noutside'\n")
+    outside.write_text("#!/bin/sh\nprintf 'Content-Type: a/b\\n\\noutside'\n")
     outside.chmod(0o755)
     inside = scgid.cgi / "inside"
     inside.mkdir(exist_ok=True)
-    scgid.script("inside/outside.sh", "printf 'Status: 200\\n\\ninside'")
+    scgid.script("inside/outside.sh", "printf 'Content-Type: a/b\\n\\ninside'")
     link = scgid.cgi / "flip"
     stop = threading.Event()
 
@@ -176,7 +176,7 @@ def test_what_is_no_program(scgid, kind):
 
 @pytest.mark.parametrize("where", ["script", "directory"])
 def test_unsafe_permissions(scgid, where):
-    scgid.script("unsafe/x.sh", "printf 'Status: 200\\n\\nran'")
+    scgid.script("unsafe/x.sh", "printf 'Content-Type: a/b\\n\\nran'")
     (scgid.cgi / "unsafe").chmod(0o777 if where == "directory" else 0o755)
     (scgid.cgi / "unsafe/x.sh").chmod(0o777 if where == "script" else 0o755)
     scgid.expect(reason="unsafe-permissions")
@@ -189,12 +189,12 @@ def test_unsafe_permissions(scgid, where):
 
 def test_script_is_replaced_under_load(scgid):
     """A deploy by rename: every reply is the old one or the new one."""
-    scgid.script("live.sh", "printf 'Status: 200\\n\\nversion'")
+    scgid.script("live.sh", "printf 'Content-Type: a/b\\n\\nversion'")
     stop = threading.Event()
 
     def deploy():
         while not stop.is_set():
-            scgid.script("live.new", "printf 'Status: 200\\n\\nversion'")
+            scgid.script("live.new", "printf 'Content-Type: a/b\\n\\nversion'")
             (scgid.cgi / "live.new").replace(scgid.cgi / "live.sh")
 
     thread = threading.Thread(target=deploy)
@@ -305,7 +305,7 @@ def test_fallback(inject, spec):
     for path in ("/cgi-bin/../../bin/cat", "/cgi-bin/none"):
         assert one.request(path).status in (400, 403, 404)
     outside = one.directory / "outside.sh"
-    outside.write_text("#!/bin/sh\nprintf 'Status: 200\\n\\noutside'\n")
+    outside.write_text("#!/bin/sh\nprintf 'Content-Type: a/b\\n\\noutside'\n")
     outside.chmod(0o755)
     (one.cgi / "out").symlink_to(outside)
     assert one.request("/cgi-bin/out").status == 403

@@ -11,6 +11,7 @@ import pytest
 from conftest import STANDARD_MAPS, STANDARD_POOL
 from harness.client import Connection, encode, wait_for
 from harness.daemon import set_limit
+from test_selection import HELLO
 
 
 def gone(scgid):
@@ -31,13 +32,14 @@ def test_item_78_what_is_in_the_pipe_at_exit_is_delivered(scgid, tcp):
     """The script ends at once; its reader takes its time."""
     scgid.script("burst.sh", "printf 'Content-Type: a/b\\n\\n'\nhead -c 3000000 /dev/zero")
     with scgid.start("/cgi-bin/burst.sh", tcp=tcp) as connection:
-        wait_for(lambda: not connection.unread(), "the request to be read")
         got = 0
         while True:
             data = connection.read_some(50000)
             if not data:
                 break
             got += len(data)
+            if got < 500000:
+                time.sleep(0.01)
     assert got == len(b"Status: 200 OK\r\nContent-Type: a/b\r\n\r\n") + 3000000
 
 
@@ -193,7 +195,8 @@ def test_item_82_client_abort(scgid, tcp, when):
         child = int((place / "child").read_text())
     entry = scgid.entry(connection.id)
     assert entry["reason"] == "client-aborted"
-    assert int(entry["status"]) == 499
+    # What was sent, or 499 if nothing was.
+    assert int(entry["status"]) == (200 if when == "inside" else 499)
     assert (place / "term").exists(), "TERM came first"
     wait_for(lambda: not os.path.exists("/proc/%d" % child), "the group to end")
 
@@ -213,13 +216,16 @@ def test_item_82_client_abort_while_it_waits(start, tcp):
     """A request whose client left the queue starts nothing."""
     one = start({"www": (dict(STANDARD_POOL, workers=1), STANDARD_MAPS)}, tcp=True)
     place = one.writable("marks")
-    one.script("hold.sh", "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Status: 200\\n\\n'" % place)
-    one.script("mark.sh", ": >%s/ran\nprintf 'Status: 200\\n\\n'" % place)
+    one.script("hold.sh", "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Content-Type: a/b\\n\\n'" % place)
+    one.script("mark.sh", ": >%s/ran\nprintf 'Content-Type: a/b\\n\\n'" % place)
     one.expect(reason="client-aborted", optional=True)
     with one.start("/cgi-bin/hold.sh") as first:
         wait_for(one.workers, "the slot to be taken")
+        before = one.picture()["scgid: gateway www"]
         with one.start("/cgi-bin/mark.sh", tcp=tcp) as second:
-            wait_for(lambda: second.unread() == 0 or not tcp, "the request to be read")
+            wait_for(
+                lambda: one.picture()["scgid: gateway www"] != before, "the second to be accepted"
+            )
         entry = one.entry(second.id)
         assert (entry["reason"], entry["exit"]) == ("client-aborted", "none")
         (place / "go").touch()
@@ -286,7 +292,7 @@ def test_item_85_five_hundred_end_at_once(start):
     gate = one.writable("gate") / "gate"
     os.mkfifo(gate)
     os.chmod(gate, 0o666)
-    one.script("wait.sh", "read nothing <%s\nprintf 'Status: 200\\n\\nended'" % gate)
+    one.script("wait.sh", "read nothing <%s\nprintf 'Content-Type: a/b\\n\\nended'" % gate)
     connections = [one.start("/cgi-bin/wait.sh") for _ in range(500)]
     try:
         wait_for(
@@ -315,7 +321,7 @@ def titles(one):
 
 
 def hold(one, count, place):
-    one.script("hold.sh", "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Status: 200\\n\\nheld'" % place)
+    one.script("hold.sh", "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Content-Type: a/b\\n\\nheld'" % place)
     return [one.start("/cgi-bin/hold.sh") for _ in range(count)]
 
 
@@ -399,7 +405,7 @@ def test_item_88_descriptor_exhaustion_in_the_gateway(start):
     one = start({"www": (dict(STANDARD_POOL, workers=100, queue_timeout="10s"), STANDARD_MAPS)})
     gateway = one.role("gateway www")
     have = len(os.listdir("/proc/%d/fd" % gateway))
-    one.script("short.sh", "sleep 0.2\nprintf 'Status: 200\\n\\nshort'")
+    one.script("short.sh", "sleep 0.2\nprintf 'Content-Type: a/b\\n\\nshort'")
     old = set_limit(gateway, resource.RLIMIT_NOFILE, have + 25)
     one.expect(text="no-descriptors|descriptor|Too many open files", optional=True)
     connections = [one.start("/cgi-bin/short.sh") for _ in range(60)]
@@ -437,16 +443,21 @@ def test_item_88_descriptor_exhaustion_for_a_body(start):
 
 
 def test_item_88_descriptor_exhaustion_in_the_launcher(start):
+    """The worker has the same limit: a program that needs few descriptors."""
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
+    one.compiled("lean", HELLO)
     launcher = one.role("launcher www")
-    have = max(int(n) for n in os.listdir("/proc/%d/fd" % launcher))
-    for room in (1, 2, 3, 4):
+    have = len(os.listdir("/proc/%d/fd" % launcher))
+    one.expect(reason="no-descriptors")
+    one.expect(text="descriptor|Too many open files", optional=True)
+    seen = []
+    for room in range(8):
         old = set_limit(launcher, resource.RLIMIT_NOFILE, have + room)
-        one.expect(text=r"no-descriptors|Too many open files", optional=True)
-        reply = one.request("/cgi-bin/hello.sh")
-        assert reply.status in (200, 503), (room, reply)
+        seen.append(one.request("/cgi-bin/lean").status)
         set_limit(launcher, resource.RLIMIT_NOFILE, old[0])
-    assert one.request("/cgi-bin/hello.sh").status == 200
+    assert set(seen) <= {200, 503}, seen
+    assert seen[0] == 503
+    assert one.request("/cgi-bin/lean").status == 200
 
 
 def test_half_close_abort_and_wait(start):
@@ -457,7 +468,7 @@ def test_half_close_abort_and_wait(start):
         },
         tcp=True,
     )
-    one.script("short.sh", "sleep 0.3\nprintf 'Status: 200\\n\\nwhole'")
+    one.script("short.sh", "sleep 0.3\nprintf 'Content-Type: a/b\\n\\nwhole'")
     # A Unix socket tells a half-close from an end by itself.
     for pool, tcp in (("www", False), ("patient", False), ("patient", True)):
         with one.start("/cgi-bin/short.sh", pool=pool, tcp=tcp) as connection:
@@ -514,18 +525,13 @@ def test_burst_beyond_the_backlog(start):
     one.expect(reason="queue-full", optional=True)
     connections = []
     for _ in range(40):
+        # A blocking connect waits for room in the backlog.
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        sock.settimeout(0.5)
-        try:
-            sock.connect(one.sockets["www"])
-        except (BlockingIOError, TimeoutError):
-            sock.close()
-            continue
+        sock.connect(one.sockets["www"])
         sock.settimeout(20)
         connections.append(sock)
         params, _ = one.params("/cgi-bin/hello.sh", register=False)
         sock.sendall(encode(params))
-    assert len(connections) >= 10
     for sock in connections:
         data = b""
         while True:

@@ -16,7 +16,7 @@ PHP = "/usr/bin/php-cgi"
 
 MAPS = {
     "/cgi-bin": {"root": "{cgi}"},
-    "/stats": {"script": AWSTATS, "env.AWSTATS_ENABLE_CONFIG_DIR": "1"},
+    "/stats": {"script": AWSTATS, "env.AWSTATS_ENABLE_CONFIG_DIR": "{dir}/awstats"},
     "/git": {
         "script": GIT_BACKEND,
         "env.GIT_PROJECT_ROOT": "{dir}/repositories",
@@ -39,7 +39,7 @@ LOCATIONS = "".join(
 @pytest.fixture
 def site(shared):
     pool = dict(STANDARD_POOL, script_timeout="60s", idle_timeout="30s")
-    return shared.get("site", lambda: Scgid({"www": (pool, MAPS)}))
+    return shared.get("site", lambda: Scgid({"www": (pool, MAPS)}, directories=["php"]))
 
 
 @pytest.fixture
@@ -53,9 +53,6 @@ def needs(path):
 
 @pytest.fixture
 def php(site):
-    (site.cgi / "php").mkdir(exist_ok=True)
-    (site.cgi / "php").chmod(0o755)
-
     def write(name, text):
         return site.script("php/" + name, text, mode=0o644, interpreter=None)
 

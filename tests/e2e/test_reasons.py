@@ -21,9 +21,7 @@ MAPS = {
     "/quick": {"root": "{cgi}", "idle_timeout": "300ms"},
     "/total": {"root": "{cgi}", "script_timeout": "500ms"},
     "/named": {"root": "{cgi}", "allow_names": "*.cgi"},
-    "/open": {"root": "{cgi}/open"},
-    "/noexec": {"root": "{dir}/noexec"},
-    "/gone": {"root": "{dir}/gone"},
+    "/noexec": {"root": "{cgi}/noexec"},
 }
 
 
@@ -37,7 +35,7 @@ def names():
 @pytest.fixture
 def one(shared):
     pool = dict(STANDARD_POOL, max_body="2M", max_header="256K")
-    return shared.get("reasons", lambda: Scgid({"www": (pool, MAPS)}))
+    return shared.get("reasons", lambda: Scgid({"www": (pool, MAPS)}, directories=["noexec"]))
 
 
 def run(text, path="/cgi-bin/", name="reason.sh"):
@@ -121,8 +119,7 @@ def bad_executable(one):
 
 
 def noexec_mount(one):
-    place = one.directory / "noexec"
-    place.mkdir(exist_ok=True)
+    place = one.cgi / "noexec"
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "noexec,mode=755", "tmpfs", str(place)],
         stderr=subprocess.DEVNULL,
@@ -155,10 +152,10 @@ def queue(name, **keys):
 
     def provoke(one, start):
         pool = dict(STANDARD_POOL, workers=1, **keys)
-        own = start({"www": (pool, MAPS)})
+        own = start({"www": (pool, MAPS)}, directories=["noexec"])
         place = own.writable("marks")
         own.script(
-            "hold.sh", "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Status: 200\\n\\n'" % place
+            "hold.sh", "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Content-Type: a/b\\n\\n'" % place
         )
         own.expect(reason=name)
         held = own.start("/cgi-bin/hold.sh")
@@ -178,7 +175,7 @@ def queue(name, **keys):
 
 
 def fork_failed(one, start):
-    own = start({"www": (STANDARD_POOL, MAPS)})
+    own = start({"www": (STANDARD_POOL, MAPS)}, directories=["noexec"])
     own.expect(reason="fork-failed")
     launcher = own.role("launcher www")
     old = set_limit(launcher, resource.RLIMIT_NPROC, 1)
@@ -188,7 +185,7 @@ def fork_failed(one, start):
 
 
 def no_descriptors(one, start):
-    own = start({"www": (STANDARD_POOL, MAPS)})
+    own = start({"www": (STANDARD_POOL, MAPS)}, directories=["noexec"])
     own.expect(reason="no-descriptors")
     gateway = own.role("gateway www")
     with own.connect() as connection:
@@ -206,7 +203,7 @@ def no_descriptors(one, start):
 
 
 def spool_failed(one, start):
-    own = start({"www": (dict(STANDARD_POOL, body_memory="0"), MAPS)})
+    own = start({"www": (dict(STANDARD_POOL, body_memory="0"), MAPS)}, directories=["noexec"])
     own.expect(reason="spool-failed")
     away = own.directory / "away"
     own.spool.rename(away)
@@ -216,7 +213,7 @@ def spool_failed(one, start):
 
 
 def launcher_lost(one, start):
-    own = start({"www": (STANDARD_POOL, MAPS)})
+    own = start({"www": (STANDARD_POOL, MAPS)}, directories=["noexec"])
     own.script("long.sh", "sleep 60")
     own.expect(text="launcher|exited|killed|restart", optional=True)
     own.expect(reason="launcher-lost")
@@ -230,7 +227,7 @@ def launcher_lost(one, start):
 
 def shutdown(one, start):
     """INT stops at once; what is open is told so."""
-    own = start({"www": (STANDARD_POOL, MAPS)})
+    own = start({"www": (STANDARD_POOL, MAPS)}, directories=["noexec"])
     own.script("long.sh", "sleep 60")
     own.expect(reason="shutdown")
     with own.start("/cgi-bin/long.sh") as connection:
@@ -369,9 +366,9 @@ def test_the_last_lines_of_stderr(one):
 
 def test_a_queue_timeout_is_no_busy_loop(start):
     """A request that waits costs no processor time."""
-    own = start({"www": (dict(STANDARD_POOL, workers=1, queue_timeout="3s"), MAPS)})
+    own = start({"www": (dict(STANDARD_POOL, workers=1, queue_timeout="3s"), MAPS)}, directories=["noexec"])
     place = own.writable("marks")
-    own.script("hold.sh", "read x <%s/fifo\nprintf 'Status: 200\\n\\n'" % place)
+    own.script("hold.sh", "read x <%s/fifo\nprintf 'Content-Type: a/b\\n\\n'" % place)
     os.mkfifo(place / "fifo", 0o666)
     os.chmod(place / "fifo", 0o666)
 

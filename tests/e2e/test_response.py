@@ -87,11 +87,16 @@ def test_item_54_empty_field_is_not_sent(scgid):
 
 @pytest.mark.parametrize(
     "output",
-    ["Content-Type : a/b\n\nx", "Content-Type: a/b\n folded\n\nx", "X-A: 1\n\tfolded\n\n", " X: 1\n\n"],
+    ["Content-Type : a/b\n\nx", "Content-Type: a/b\n folded\n\nx", "X-A: 1\n\tfolded\n\n"],
     ids=repr,
 )
 def test_item_55_bad_header(scgid, output):
     refused(scgid, output)
+
+
+def test_item_55_folded_first_line(scgid):
+    """There is no field that it could continue."""
+    refused(scgid, " X: 1\n\n", "no-header")
 
 
 def test_item_55_the_log_tells_where(scgid):

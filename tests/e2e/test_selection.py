@@ -19,13 +19,14 @@ def test_item_35_longest_prefix_on_segments(start):
                     "/cgi": {"root": "{cgi}/short"},
                     "/cgi-x": {"root": "{cgi}/dash"},
                     "/cgi/deep": {"root": "{cgi}/deep"},
-                    "/cgi/one": {"script": "{cgi}/tell.py", "args": "first 'the second'"},
+                    "/cgi/one": {"script": "{cgi}/tell.py", "args": 'first "the second"'},
                 },
             )
-        }
+        },
+        directories=("short", "dash", "deep"),
     )
     for name in ("short", "dash", "deep"):
-        one.script(name + "/who", "printf 'Status: 200\\n\\n%s'" % name)
+        one.script(name + "/who", "printf 'Content-Type: a/b\\n\\n%s'" % name)
     assert one.request("/cgi/who").body == b"short"
     assert one.request("/cgi-x/who").body == b"dash"
     assert one.request("/cgi/deep/who").body == b"deep"
@@ -53,10 +54,11 @@ def test_item_35_host_narrows_a_map(start):
                     "/b": {"root": "{cgi}/exact", "host": "b.example.org"},
                 },
             )
-        }
+        },
+        directories=("any", "wild", "exact"),
     )
     for name in ("any", "wild", "exact"):
-        one.script(name + "/who", "printf 'Status: 200\\n\\n%s'" % name)
+        one.script(name + "/who", "printf 'Content-Type: a/b\\n\\n%s'" % name)
     assert one.request("/who", HTTP_HOST="x.example.org").body == b"wild"
     assert one.request("/who", HTTP_HOST="X.EXAMPLE.ORG:8080").body == b"wild"
     assert one.request("/b/who", HTTP_HOST="b.example.org").body == b"exact"
@@ -75,7 +77,7 @@ def test_item_36_walk_stops_at_the_first_file(scgid):
 
 def test_item_36_directory(start):
     one = start({"www": ({}, {"/cgi-bin": {"root": "{cgi}", "index": "none.cgi index.cgi"}, "/bare": {"root": "{cgi}"}})})
-    one.script("with/index.cgi", "printf 'Status: 200\\n\\nindex %s' \"$SCRIPT_NAME\"")
+    one.script("with/index.cgi", "printf 'Content-Type: a/b\\n\\nindex %s' \"$SCRIPT_NAME\"")
     one.script("without/other.cgi", "exit 1")
     for path in ("/cgi-bin/with/", "/cgi-bin/with"):
         reply = one.request(path)
@@ -125,7 +127,7 @@ def test_item_38_working_directory(scgid):
 
 
 def test_item_39_the_name_of_a_link_is_kept(scgid):
-    scgid.script("box.sh", "printf 'Status: 200\\n\\n%s' \"${0##*/}\"")
+    scgid.script("box.sh", "printf 'Content-Type: a/b\\n\\n%s' \"${0##*/}\"")
     for name in ("applet-a", "applet-b"):
         if not (scgid.cgi / name).is_symlink():
             (scgid.cgi / name).symlink_to("box.sh")
@@ -163,7 +165,7 @@ def test_item_41_the_state_of_a_worker(scgid):
 
 
 def signals_of_a_worker(one):
-    one.script("signals.sh", "printf 'Status: 200\\n\\n'\nexec cat /proc/self/status")
+    one.script("signals.sh", "printf 'Content-Type: a/b\\n\\n'\nexec cat /proc/self/status")
     text = one.request("/cgi-bin/signals.sh").body.decode()
     values = dict(l.split(":\t", 1) for l in text.splitlines() if ":\t" in l)
     return {name: int(values[name], 16) for name in ("SigBlk", "SigIgn", "SigCgt")}
@@ -204,7 +206,7 @@ def test_item_42_crlf_shebang(scgid):
 
 
 def test_item_42_missing_shebang(scgid):
-    scgid.script("bare.sh", "printf 'Status: 200\\n\\nran'\n", interpreter=None)
+    scgid.script("bare.sh", "printf 'Content-Type: a/b\\n\\nran'\n", interpreter=None)
     scgid.expect(reason="bad-executable")
     reply = scgid.request("/cgi-bin/bare.sh")
     assert reply.status == 500
@@ -218,9 +220,9 @@ def test_symlinks(start):
     modes = ("inside", "owner", "any", "none")
     one = start({"www": ({}, {"/" + m: {"root": "{cgi}", "symlinks": m} for m in modes})})
     outside = one.directory / "outside.sh"
-    outside.write_text("#!/bin/sh\nprintf 'Status: 200\\n\\nran'\n")
+    outside.write_text("#!/bin/sh\nprintf 'Content-Type: a/b\\n\\nran'\n")
     outside.chmod(0o755)
-    one.script("target.sh", "printf 'Status: 200\\n\\nran'")
+    one.script("target.sh", "printf 'Content-Type: a/b\\n\\nran'")
     (one.cgi / "in").symlink_to("target.sh")
     (one.cgi / "out").symlink_to(outside)
     (one.cgi / "up").symlink_to("../outside.sh")
@@ -241,7 +243,7 @@ def test_symlinks(start):
 @pytest.mark.root
 def test_symlinks_owner_refuses_another_owner(start):
     one = start({"www": ({}, {"/cgi-bin": {"root": "{cgi}", "symlinks": "owner"}})})
-    one.script("target.sh", "printf 'Status: 200\\n\\nran'")
+    one.script("target.sh", "printf 'Content-Type: a/b\\n\\nran'")
     (one.cgi / "link").symlink_to("target.sh")
     uid, gid = user_ids("nobody")
     os.lchown(one.cgi / "link", uid, gid)
@@ -253,8 +255,8 @@ def test_handler(start):
     one = start(
         {"www": ({}, {"/cgi-bin": {"root": "{cgi}", "handler.txt": "/bin/cat", "handler.py": "/usr/bin/python3"}})}
     )
-    one.script("page.txt", "Status: 200\n\nof cat", mode=0o644, interpreter=None)
-    one.script("app.py", "print('Status: 200\\n\\nof python')", mode=0o644, interpreter=None)
+    one.script("page.txt", "Content-Type: a/b\n\nof cat", mode=0o644, interpreter=None)
+    one.script("app.py", "print('Content-Type: a/b\\n\\nof python')", mode=0o644, interpreter=None)
     assert one.request("/cgi-bin/page.txt").body == b"of cat"
     assert one.request("/cgi-bin/app.py").body == b"of python\n"
     one.script("page.other", "x", mode=0o644, interpreter=None)
@@ -265,7 +267,7 @@ def test_handler(start):
 def test_allow_names(start):
     one = start({"www": ({}, {"/cgi-bin": {"root": "{cgi}", "allow_names": "*.cgi special"}})})
     for name in ("a.cgi", "special", "b.sh"):
-        one.script(name, "printf 'Status: 200\\n\\nran'")
+        one.script(name, "printf 'Content-Type: a/b\\n\\nran'")
     assert one.request("/cgi-bin/a.cgi").status == 200
     assert one.request("/cgi-bin/special").status == 200
     one.expect(reason="name-not-allowed")
@@ -274,14 +276,15 @@ def test_allow_names(start):
     assert one.failure(reply)["reason"] == "name-not-allowed"
 
 
-def test_execute_only_binary(scgid, tmp_path):
+HELLO = (
+    '#include <stdio.h>\n'
+    'int main(void) { puts("Content-Type: a/b\\n\\nbinary"); return 0; }\n'
+)
+
+
+def test_execute_only_binary(scgid):
     """Mode 0711: may run, may not be read."""
-    source = tmp_path / "hello.c"
-    source.write_text(
-        '#include <stdio.h>\nint main(void) { puts("Status: 200\\n\\nbinary"); return 0; }\n'
-    )
-    assert os.system("cc -o %s/hello %s" % (tmp_path, source)) == 0
-    scgid.script("hello.bin", (tmp_path / "hello").read_bytes(), mode=0o711, interpreter=None)
+    scgid.compiled("hello.bin", HELLO, mode=0o711)
     assert scgid.request("/cgi-bin/hello.bin").body == b"binary\n"
 
 
@@ -295,7 +298,7 @@ def test_very_long_path(scgid):
 
 @pytest.mark.parametrize("name", ["new\nline", "t\u00e4st", "esc\x1b[31m", "tab\t", "quote\"'", "-n"])
 def test_odd_names(scgid, name):
-    scgid.script(name, "printf 'Status: 200\\n\\nodd'")
+    scgid.script(name, "printf 'Content-Type: a/b\\n\\nodd'")
     reply = scgid.request("/cgi-bin/" + name, REQUEST_URI="/x")
     assert reply.body == b"odd"
     entry = scgid.entry(reply)

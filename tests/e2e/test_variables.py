@@ -14,7 +14,7 @@ TELL = "/cgi-bin/tell.py"
 def test_item_12_no_content_length_without_a_body(scgid, method):
     if method == "HEAD":
         # The body of the answer to HEAD is not sent: let the log tell.
-        scgid.script("length.sh", 'echo "length=${CONTENT_LENGTH-unset}" >&2\nprintf "Status: 200\\n\\n"')
+        scgid.script("length.sh", 'echo "length=${CONTENT_LENGTH-unset}" >&2\nprintf "Content-Type: a/b\\n\\n"')
         assert scgid.request("/cgi-bin/length.sh", method="HEAD").status == 200
         scgid.wait_line("length=unset")
         return
@@ -147,7 +147,7 @@ ESCAPES = [
 @pytest.mark.parametrize("how", ["REQUEST_URI", "DOCUMENT_URI", "SCRIPT_NAME"])
 def test_item_21_none_escapes_the_root(scgid, path, how):
     outside = scgid.directory / "outside.sh"
-    outside.write_text("#!/bin/sh\nprintf 'Status: 200\\n\\noutside'\n")
+    outside.write_text("#!/bin/sh\nprintf 'Content-Type: a/b\\n\\noutside'\n")
     outside.chmod(0o755)
     (scgid.cgi / "sub").mkdir(exist_ok=True)
     scgid.expect(text="reason=", optional=True)

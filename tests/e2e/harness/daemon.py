@@ -170,7 +170,8 @@ class Scgid:
 
     `pools`: name -> (keys, maps); a map is prefix -> keys.  A pool gets a
     Unix socket, a TCP port too if `tcp`, its user and a probe map by itself.
-    `{cgi}` and `{dir}` in values stand for the scripts' directory and ours.
+    `{cgi}` and `{dir}` in values stand for the scripts' directory and ours;
+    `directories` are made below the first.
     """
 
     def __init__(
@@ -183,9 +184,9 @@ class Scgid:
         environment=None,
         preexec=None,
         ready=True,
-        close_fds=(),
         arguments=("-f",),
         user_keys=True,
+        directories=(),
     ):
         self.directory = public_directory("e2e")
         self.cgi = self.directory / "cgi"
@@ -193,6 +194,9 @@ class Scgid:
         for path in self.cgi.rglob("*"):
             path.chmod(0o755)
         self.cgi.chmod(0o755)
+        for name in directories:
+            (self.cgi / name).mkdir()
+            (self.cgi / name).chmod(0o755)
         self.spool = self.directory / "spool"
         self.spool.mkdir()
         self.spool.chmod(0o1777)
@@ -281,6 +285,15 @@ class Scgid:
         if interpreter and not text.startswith(b"#!"):
             text = interpreter.encode() + text
         path.write_bytes(text)
+        path.chmod(mode)
+        return path
+
+    def compiled(self, name, source, mode=0o755):
+        """A C program in the directory of `/cgi-bin`."""
+        path = self.cgi / name
+        subprocess.run(
+            ["cc", "-x", "c", "-o", str(path), "-"], input=source.encode(), check=True
+        )
         path.chmod(mode)
         return path
 
@@ -606,9 +619,42 @@ class lambda_text:
 
 def set_limit(pid, what, soft):
     """Set a soft limit of a process; return the old pair."""
-    old = resource.prlimit(pid, what)
-    resource.prlimit(pid, what, (soft, old[1]))
-    return old
+    try:
+        old = resource.prlimit(pid, what)
+        resource.prlimit(pid, what, (soft, old[1]))
+        return old
+    except PermissionError:
+        # Without CAP_SYS_RESOURCE it takes the same user.
+        ids = process_ids(pid)
+        answer = subprocess.check_output(
+            [
+                "/usr/bin/python3",
+                "-IS",
+                "-c",
+                "import resource, sys\n"
+                "pid, what, soft = map(int, sys.argv[1:])\n"
+                "old = resource.prlimit(pid, what)\n"
+                "resource.prlimit(pid, what, (soft, old[1]))\n"
+                "print(*old)",
+                str(pid),
+                str(what),
+                str(soft),
+            ],
+            preexec_fn=lambda: become(ids),
+        )
+        return tuple(int(word) for word in answer.split())
+
+
+def process_ids(pid):
+    with open("/proc/%d/status" % pid) as stream:
+        found = dict(l.split(":", 1) for l in stream if ":" in l)
+    return int(found["Uid"].split()[0]), int(found["Gid"].split()[0])
+
+
+def become(ids):
+    os.setgroups([])
+    os.setresgid(ids[1], ids[1], ids[1])
+    os.setresuid(ids[0], ids[0], ids[0])
 
 
 def user_ids(name):
