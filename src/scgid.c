@@ -213,7 +213,10 @@ static struct config *
 need_config(struct config *config, struct buffer *errors)
 {
 	if (config == NULL) {
-		fwrite(errors->data, 1, errors->length, stderr);
+		if (log_fd() == -1)
+			log_warnx("%.*s", (int)errors->length, errors->data);
+		else
+			fwrite(errors->data, 1, errors->length, stderr);
 		fputs("scgid: the configuration is bad, nothing started\n",
 		    stderr);
 		exit(EXIT_BAD_CONFIG);
@@ -260,9 +263,11 @@ run_inetd(const struct arguments *a)
 	struct config *config;
 	int connection, result;
 
+	if (is_shared)
+		log_open("syslog");
 	if (generated_inetd(&text, a->subject, a->rest, a->user,
 		is_shared ? "syslog" : "stderr") == -1) {
-		fprintf(stderr, "scgid: %s: %s\n", a->subject, strerror(errno));
+		log_error("%s", a->subject);
 		return EXIT_USAGE;
 	}
 	connection = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -270,8 +275,6 @@ run_inetd(const struct arguments *a)
 		close(fd);
 	if (connection == -1 || fd_open_standard() == -1)
 		return EXIT_FAILED;
-	if (is_shared)
-		log_open("syslog");
 	config = parse_generated("--inetd", &text);
 	result = single_serve(config, &config->pools[0], connection);
 	config_free(config);
@@ -341,7 +344,9 @@ mind_children(pid_t supervisor, pid_t frontend)
 static int
 serve_config(struct config *config, const char *socket_path, const char *listen)
 {
-	struct http_options http = {.listen = listen, .target = socket_path};
+	struct http_options http = {.listen = listen,
+	    .target = socket_path,
+	    .document_root = config->pools[0].maps[0].root};
 	char error[HTTP_ERROR_SIZE];
 	struct http_frontend *frontend = http_frontend_new(&http, error);
 	pid_t supervisor, child;

@@ -16,6 +16,9 @@ void fd_close(int *fd);
 /* fd_open_standard: open /dev/null on those of 0-2 that are closed. */
 int fd_open_standard(void);
 
+/* fd_set_null: make `fd` be /dev/null.  0, or -1. */
+int fd_set_null(int fd);
+
 /*
  * fd_close_others: close every descriptor above 2 that is not one of the
  * `count` in `keep`, which is sorted in place.

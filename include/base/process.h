@@ -21,12 +21,16 @@ void process_set_title(const char *title);
 void process_adopt_orphans(void);
 
 /*
- * process_kill_orphans: SIGKILL the process group of every child of ours that
- * `is_ours` does not claim.  Such a child was left by a process of ours that
- * died; as we are its parent, its pid cannot have been recycled.  Does nothing
- * where the system does not list children.
+ * process_each_child: call `visit` for every child of ours, the adopted ones
+ * too.  Does nothing where the system does not list children.
  */
-void process_kill_orphans(bool (*is_ours)(pid_t pid, void *arg), void *arg);
+void process_each_child(void (*visit)(pid_t pid, void *arg), void *arg);
+
+/*
+ * process_kill_child: SIGKILL a child that we have not reaped, so that its pid
+ * cannot have been recycled, and the process group it is in, if not ours.
+ */
+void process_kill_child(pid_t pid);
 
 /*
  * process_forbid_new_privileges: from now on exec grants nothing (set-user-id
@@ -44,6 +48,12 @@ void process_restore_descriptor_limit(void);
 
 /* process_die_with_parent: be killed when the parent ends, where possible. */
 void process_die_with_parent(void);
+
+/*
+ * process_count_oom_kills: how often the kernel has killed for want of memory
+ * since it started; 0 where it does not say.
+ */
+unsigned long process_count_oom_kills(void);
 
 /* process_reset_signals: every disposition default, nothing blocked. */
 void process_reset_signals(void);

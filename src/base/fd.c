@@ -55,6 +55,18 @@ fd_open_standard(void)
 	return 0;
 }
 
+int
+fd_set_null(int fd)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), n;
+
+	if (null == -1)
+		return -1;
+	n = dup2(null, fd);
+	close(null);
+	return n == -1 ? -1 : 0;
+}
+
 static void
 close_span(int first, int last)
 {

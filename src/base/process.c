@@ -5,6 +5,7 @@
 
 #include <sys/resource.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -107,7 +108,7 @@ process_adopt_orphans(void)
 }
 
 void
-process_kill_orphans(bool (*is_ours)(pid_t pid, void *arg), void *arg)
+process_each_child(void (*visit)(pid_t pid, void *arg), void *arg)
 {
 	char path[64], text[4096];
 	FILE *children;
@@ -118,17 +119,20 @@ process_kill_orphans(bool (*is_ours)(pid_t pid, void *arg), void *arg)
 	if ((children = fopen(path, "re")) == NULL)
 		return;
 	setvbuf(children, text, _IOFBF, sizeof(text));
-	while (fscanf(children, "%ld", &pid) == 1) {
-		pid_t group;
-
-		if (pid <= 1 || is_ours((pid_t)pid, arg))
-			continue;
-		group = getpgid((pid_t)pid);
-		if (group > 1 && group != getpgrp())
-			kill(-group, SIGKILL);
-		kill((pid_t)pid, SIGKILL);
-	}
+	while (fscanf(children, "%ld", &pid) == 1)
+		visit((pid_t)pid, arg);
 	fclose(children);
+}
+
+void
+process_kill_child(pid_t pid)
+{
+	pid_t group = getpgid(pid);
+
+	assert(pid > 1);
+	if (group > 1 && group != getpgrp())
+		kill(-group, SIGKILL);
+	kill(pid, SIGKILL);
 }
 
 void
@@ -153,6 +157,22 @@ process_die_with_parent(void)
 
 	procctl(P_PID, 0, PROC_PDEATHSIG_CTL, &s);
 #endif
+}
+
+unsigned long
+process_count_oom_kills(void)
+{
+	FILE *statistics = fopen("/proc/vmstat", "re");
+	unsigned long count = 0;
+	char line[128];
+
+	if (statistics == NULL)
+		return 0;
+	while (fgets(line, sizeof(line), statistics) != NULL)
+		if (sscanf(line, "oom_kill %lu", &count) == 1)
+			break;
+	fclose(statistics);
+	return count;
 }
 
 /* More than we will ever use; some systems say "unlimited". */

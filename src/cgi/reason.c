@@ -68,8 +68,8 @@ static const struct reason_text texts[REASON_COUNT] = {
 	"the target below it, or set symlinks = owner or any"},
     [REASON_UNSAFE_PERMISSIONS] = {"unsafe-permissions", 403,
 	"The program at this address may not be run.",
-	"others can write to the script or its directory: chmod o-w, "
-	"chmod g-w, or chown it to the pool's user or root"},
+	"anyone can write to the script, or to a directory between the "
+	"root and it: chmod o-w what detail names"},
     [REASON_NOT_A_FILE] = {"not-a-file", 403,
 	"The address does not name a program.",
 	"it is a directory without an index, or a device, pipe or socket; "
@@ -124,8 +124,9 @@ static const struct reason_text texts[REASON_COUNT] = {
 	"the script crashed or was killed; detail names the signal (11: a "
 	"crash, 24: a CPU limit, 25: a file size limit)"},
     [REASON_OUT_OF_MEMORY] = {"out-of-memory", 502, "The program failed.",
-	"the machine or the service's memory limit is exhausted; see the "
-	"kernel's log, lower workers, or raise MemoryMax"},
+	"the kernel killed the worker for want of memory (see its log), or "
+	"scgid itself got none; lower workers, or give the machine or the "
+	"service (MemoryMax) more"},
     [REASON_FIRST_BYTE_TIMEOUT] = {"first-byte-timeout", 504,
 	"The program did not answer in time.",
 	"the script printed nothing within idle_timeout; make it faster "

@@ -60,7 +60,7 @@ const struct option option_table[] = {
 		0, 65536, NULL, "scripts that run at the same time; 0: 16 a "
 		"core" },
 	{ SECTION_POOL, "queue", OPTION_NUMBER, POOL(queue), "1024",
-		1, 65536, NULL, "requests that may be open at the same time" },
+		1, 65536, NULL, "requests that may wait for a worker, for each gateway" },
 	POOL_AND_MAP_TIME("queue_timeout", queue, "30s", 0,
 		"how long a request waits for a worker; 0: not at all"),
 	{ SECTION_POOL, "header_timeout", OPTION_TIME, POOL(header_timeout),

@@ -327,11 +327,19 @@ http_frontend_url(const struct http_frontend *f)
 	return f->url;
 }
 
+static void
+http_on_library_log(int severity, const char *message)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_warnx("http: libevent: %s", message);
+}
+
 static int
 http_start(struct http_frontend *f)
 {
 	struct evhttp_bound_socket *bound;
 
+	event_set_log_callback(http_on_library_log);
 	if ((f->base = event_base_new()) == NULL ||
 	    (f->server = evhttp_new(f->base)) == NULL ||
 	    (f->on_term = evsignal_new(f->base, SIGTERM, http_on_signal, f)) ==

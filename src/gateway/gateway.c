@@ -216,12 +216,20 @@ reserve_descriptors(struct gateway *g)
 	    : (unsigned)(room / DESCRIPTORS_REQUEST);
 }
 
+static void
+log_libevent(int severity, const char *message)
+{
+	if (severity >= EVENT_LOG_WARN)
+		log_warnx("libevent: %s", message);
+}
+
 static struct event_base *
 new_event_base(void)
 {
 	struct event_config *config = event_config_new();
 	struct event_base *base = NULL;
 
+	event_set_log_callback(log_libevent);
 	if (config == NULL)
 		return NULL;
 	if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK) == 0)

@@ -428,7 +428,7 @@ write_failure(struct request *r, const char *detail)
 	append_field(&line, "script", request_safe_script(r));
 	append_detail(&line, detail);
 	append_field(&line, "stderr", stderr_log_last(r));
-	if (line.data == NULL)
+	if (buffer_append(&line, "", 1) == -1)
 		log_warnx("request=%s reason=%s", r->id, text->name);
 	else if (r->reason == REASON_CLIENT_ABORTED)
 		log_info("%s", line.data);

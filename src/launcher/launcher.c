@@ -20,19 +20,26 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "launcher/protocol.h"
 #include "launcher/start.h"
+#include "launcher/stray.h"
 
 #define BUCKETS 256
+
+/* How often to look for strays while workers run; microseconds. */
+#define SCAN_INTERVAL 1000000
 
 struct worker {
 	LIST_ENTRY(worker) entry;
 	pid_t pid; /* and its process group */
 	uint32_t request;
-	bool is_reaped; /* only others of its group are left */
+	uint64_t number; /* in the order of their starts */
+	bool is_killed;	 /* by us */
+	bool is_reaped;	 /* only others of its group are left */
 	char script[];
 };
 
@@ -42,9 +49,14 @@ struct launcher {
 	const struct config_pool *pool; /* borrowed */
 	int gateway;			/* borrowed */
 	bool gateway_lost;
-	bool is_betrayed; /* the gateway broke the protocol */
-	unsigned running; /* workers not yet reaped */
+	bool is_betrayed;	 /* the gateway broke the protocol */
+	unsigned running;	 /* workers not yet reaped */
+	unsigned long oom_kills; /* of the kernel, when last counted */
+	uint64_t newest;	 /* number of the last one started */
 	struct worker_list workers[BUCKETS]; /* by pid */
+	struct stray_list strays;
+	bool is_scan_due; /* somebody exited since, or there are strays */
+	int64_t scanned_at;
 };
 
 static struct worker_list *
@@ -135,6 +147,20 @@ microseconds(const struct timeval *t)
 	return (int64_t)t->tv_sec * 1000000 + t->tv_usec;
 }
 
+/* What a failed worker's status does not say. */
+static enum reason
+know_better(struct launcher *l, const struct worker *w, int status)
+{
+	unsigned long before = l->oom_kills;
+
+	if (start_has_crlf_shebang(w->script))
+		return REASON_CRLF_SHEBANG;
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || w->is_killed)
+		return REASON_NONE;
+	l->oom_kills = process_count_oom_kills();
+	return l->oom_kills > before ? REASON_OUT_OF_MEMORY : REASON_NONE;
+}
+
 static void
 worker_exited(
     struct launcher *l, struct worker *w, int status, struct rusage *usage)
@@ -150,8 +176,8 @@ worker_exited(
 	w->is_reaped = true;
 	l->running--;
 	m.group_left = group_has_members(w->pid);
-	if (status != 0 && start_has_crlf_shebang(w->script))
-		m.reason = REASON_CRLF_SHEBANG;
+	if (status != 0)
+		m.reason = know_better(l, w, status);
 	m.text = w->script;
 	tell(l, &m);
 	if (!m.group_left)
@@ -170,7 +196,59 @@ reap(struct launcher *l)
 	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
 		if ((w = find_by_pid(l, pid)) != NULL)
 			worker_exited(l, w, status, &usage);
+		else
+			stray_forget(&l->strays, pid);
+		l->is_scan_due = true;
 	}
+	if (l->running == 0)
+		l->is_scan_due = l->is_scan_due && pid == 0;
+}
+
+/* A worker, or one of a group that is still being looked after. */
+static bool
+is_worker(pid_t pid, void *arg)
+{
+	struct launcher *l = arg;
+	pid_t group = getpgid(pid);
+	struct worker *w;
+
+	LIST_FOREACH (w, bucket_of(l, group), entry)
+		if (w->pid == group)
+			return true;
+	return false;
+}
+
+static uint64_t
+oldest_number(struct launcher *l)
+{
+	uint64_t oldest = l->newest + 1;
+	struct worker *w;
+
+	for (size_t i = 0; i < BUCKETS; i++)
+		LIST_FOREACH (w, &l->workers[i], entry)
+			if (w->number < oldest)
+				oldest = w->number;
+	return oldest;
+}
+
+/*
+ * After workers have exited, look for what they left; at once if none runs, as
+ * then whatever is left must go, else now and then.
+ */
+static void
+end_strays(struct launcher *l)
+{
+	int64_t now;
+
+	if (!l->is_scan_due)
+		return;
+	now = clock_now();
+	if (l->running > 0 && now - l->scanned_at < SCAN_INTERVAL)
+		return;
+	l->scanned_at = now;
+	stray_scan(&l->strays, l->newest, is_worker, l);
+	stray_kill(&l->strays, oldest_number(l));
+	l->is_scan_due = !LIST_EMPTY(&l->strays);
 }
 
 static void
@@ -178,6 +256,8 @@ add_worker(struct launcher *l, uint32_t request, pid_t pid, struct worker *w)
 {
 	w->pid = pid;
 	w->request = request;
+	w->number = ++l->newest;
+	w->is_killed = false;
 	w->is_reaped = false;
 	LIST_INSERT_HEAD(bucket_of(l, pid), w, entry);
 	l->running++;
@@ -254,6 +334,7 @@ on_signal(struct launcher *l, const struct protocol_message *m)
 	}
 	if (!w->is_reaped || group_has_members(w->pid))
 		kill(-w->pid, m->code);
+	w->is_killed = true;
 	if (w->is_reaped && m->code == SIGKILL)
 		forget(w);
 }
@@ -281,12 +362,11 @@ on_gateway(struct launcher *l)
 		fd_close(&stdio[i]);
 }
 
-static bool
-claims_nothing(pid_t pid, void *arg)
+static void
+kill_child(pid_t pid, void *arg)
 {
-	(void)pid;
 	(void)arg;
-	return false;
+	process_kill_child(pid);
 }
 
 static void
@@ -298,7 +378,11 @@ kill_workers(struct launcher *l)
 		LIST_FOREACH (w, &l->workers[i], entry)
 			if (!w->is_reaped || group_has_members(w->pid))
 				kill(-w->pid, SIGKILL);
-	process_kill_orphans(claims_nothing, NULL);
+	process_each_child(kill_child, NULL);
+	for (size_t i = 0; i < BUCKETS; i++)
+		while ((w = LIST_FIRST(&l->workers[i])) != NULL)
+			forget(w);
+	stray_forget_all(&l->strays);
 }
 
 /* What every worker inherits from us. */
@@ -321,6 +405,7 @@ launcher_run(const struct config_pool *pool, int gateway)
 {
 	struct launcher l = {.pool = pool, .gateway = gateway};
 	struct pollfd poll_gateway = {.fd = gateway, .events = POLLIN};
+	const struct timespec interval = {SCAN_INTERVAL / 1000000, 0};
 	struct sigaction action;
 	sigset_t all, while_waiting;
 
@@ -333,19 +418,22 @@ launcher_run(const struct config_pool *pool, int gateway)
 	sigaction(SIGCHLD, &action, NULL);
 	process_adopt_orphans();
 	apply_pool_settings(pool);
+	l.oom_kills = process_count_oom_kills();
 	while (!l.gateway_lost) {
 		bool has_children = l.running > 0;
+		int n;
 
 		/*
 		 * While messages keep coming ppoll never gets to deliver the
 		 * signal, so look for the dead after each message too.
 		 */
-		if (ppoll(&poll_gateway, 1, NULL, &while_waiting) == -1)
-			has_children = true;
-		else
+		n = ppoll(&poll_gateway, 1, l.is_scan_due ? &interval : NULL,
+		    &while_waiting);
+		if (n > 0)
 			on_gateway(&l);
-		if (has_children)
+		if (n == -1 || has_children)
 			reap(&l);
+		end_strays(&l);
 	}
 	kill_workers(&l);
 	return l.is_betrayed ? -1 : 0;

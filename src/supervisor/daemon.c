@@ -75,24 +75,18 @@ write_pid_file(struct daemon *d)
 int
 daemon_ready(struct daemon *d)
 {
-	int null;
-
 	if (d->pid_file != NULL && write_pid_file(d) == -1) {
 		log_error("cannot write %s", d->pid_file);
 		return -1;
 	}
 	if (d->ready == -1)
 		return 0;
-	if (chdir("/") == -1 ||
-	    (null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1) {
+	if (chdir("/") == -1 || fd_set_null(STDIN_FILENO) == -1 ||
+	    fd_set_null(STDOUT_FILENO) == -1 ||
+	    (log_fd() != STDERR_FILENO && fd_set_null(STDERR_FILENO) == -1)) {
 		log_error("cannot go to the background");
 		return -1;
 	}
-	dup2(null, STDIN_FILENO);
-	dup2(null, STDOUT_FILENO);
-	if (log_fd() != STDERR_FILENO)
-		dup2(null, STDERR_FILENO);
-	close(null);
 	if (fd_write_all(d->ready, "", 1) == -1)
 		log_warn("the process that started us is gone");
 	fd_close(&d->ready);

@@ -73,6 +73,11 @@ enter_role(
 	int log = log_fd();
 
 	process_reset_signals();
+	/* Whoever started us may wait for the end of these. */
+	fd_set_null(STDIN_FILENO);
+	fd_set_null(STDOUT_FILENO);
+	if (log != STDERR_FILENO)
+		fd_set_null(STDERR_FILENO);
 	if (log > STDERR_FILENO)
 		keep[count++] = log;
 	fd_close_others(keep, count);

@@ -80,14 +80,16 @@ catch_signals(sigset_t *while_waiting)
 	sigaction(SIGPIPE, &action, NULL);
 }
 
-static bool
-is_ours(pid_t pid, void *arg)
+/* What a dead launcher left has become our child. */
+static void
+kill_orphan(pid_t pid, void *arg)
 {
 	struct supervisor *s = arg;
 	struct team *team;
 	int launcher;
 
-	return team_find(s->pools, s->pool_count, pid, &team, &launcher);
+	if (!team_find(s->pools, s->pool_count, pid, &team, &launcher))
+		process_kill_child(pid);
 }
 
 /* When a role that died may start again: at once if it had lived well. */
@@ -124,13 +126,13 @@ log_death(struct supervisor *s, const struct team *t, int launcher, int status)
 static void
 reap(struct supervisor *s)
 {
-	bool has_orphans = false;
+	bool may_have_orphans = false;
 	struct team *team;
 	int status, launcher;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		has_orphans = true;
+		may_have_orphans = true;
 		if (!team_find(s->pools, s->pool_count, pid, &team, &launcher))
 			continue; /* was an orphan */
 		log_death(s, team, launcher, status);
@@ -141,9 +143,8 @@ reap(struct supervisor *s)
 			fd_close(&team->control);
 		}
 	}
-	/* What a dead launcher left has become our child. */
-	if (has_orphans)
-		process_kill_orphans(is_ours, s);
+	if (may_have_orphans)
+		process_each_child(kill_orphan, s);
 }
 
 static bool
@@ -390,6 +391,11 @@ supervisor_run(
 	if (daemon_begin(&daemon, pid_file, background) == -1)
 		return 1;
 	log_set_role("supervisor");
+	if (background && strcmp(config->log, "stderr") == 0) {
+		log_warnx("log = stderr does not go with -d: "
+			  "log to syslog or to a file");
+		goto out;
+	}
 	if (log_open(config->log) == -1) {
 		log_error("log %s", config->log);
 		goto out;

@@ -4,10 +4,11 @@ Instances are shared by the tests of a module.  One whose test failed is
 thrown away, so that a failure does not spread.
 """
 
+import shutil
+
 import pytest
 
-from harness import daemon as daemons
-from harness.daemon import IS_ROOT, Scgid, build_directory
+from harness.daemon import IS_ROOT, Scgid, build_directory, public_directory
 
 
 def pytest_configure(config):
@@ -148,9 +149,11 @@ def scgid(shared):
 
 
 @pytest.fixture
-def run_as_pool():
-    """The user whose rights scripts have."""
-    return daemons.POOL_USER if IS_ROOT else None
+def place():
+    """A directory that every user can reach."""
+    path = public_directory("place")
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture(scope="module")

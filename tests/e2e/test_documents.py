@@ -198,10 +198,10 @@ def test_sample_configuration_is_valid(tmp_path):
 
 
 def test_files_are_small():
-    """A second look at 500 lines."""
+    """A second look at 500 lines, a cut at 600."""
     long = [
         "%s: %d" % (p.relative_to(ROOT), len(p.read_text().splitlines()))
         for p in sources()
-        if len(p.read_text().splitlines()) > 500
+        if len(p.read_text().splitlines()) > 600
     ]
     assert not long, long

@@ -6,13 +6,21 @@ import random
 import shutil
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 
 from conftest import STANDARD_MAPS, STANDARD_POOL
-from harness.client import Connection, block, encode, netstring, nginx_params, wait_for
+from harness.client import (
+    Background,
+    Connection,
+    block,
+    encode,
+    netstring,
+    nginx_params,
+    run_threads,
+    wait_for,
+)
 from harness.daemon import build_directory, is_sanitised
 
 HOSTILE = [
@@ -127,28 +135,21 @@ def test_flipping_link(scgid):
     inside.mkdir(exist_ok=True)
     scgid.script("inside/outside.sh", "printf 'Content-Type: a/b\\n\\ninside'")
     link = scgid.cgi / "flip"
-    stop = threading.Event()
 
     def flip():
-        targets = ["inside", str(scgid.directory)]
-        while not stop.is_set():
-            for target in targets:
-                temporary = scgid.cgi / "flip.new"
-                temporary.symlink_to(target)
-                temporary.replace(link)
+        for target in ("inside", str(scgid.directory)):
+            temporary = scgid.cgi / "flip.new"
+            temporary.symlink_to(target)
+            temporary.replace(link)
 
+    flip()
     scgid.expect(text="reason=", optional=True)
-    thread = threading.Thread(target=flip)
-    thread.start()
-    try:
-        bodies = set()
-        for _ in range(400):
+    bodies = set()
+    with Background(flip):
+        for _ in range(1000):
             reply = scgid.request("/cgi-bin/flip/outside.sh")
             bodies.add(reply.body if reply.status == 200 else reply.status)
-    finally:
-        stop.set()
-        thread.join()
-        link.unlink()
+    link.unlink()
     assert b"outside" not in bodies
     assert b"inside" in bodies
 
@@ -190,22 +191,15 @@ def test_unsafe_permissions(scgid, where):
 def test_script_is_replaced_under_load(scgid):
     """A deploy by rename: every reply is the old one or the new one."""
     scgid.script("live.sh", "printf 'Content-Type: a/b\\n\\nversion'")
-    stop = threading.Event()
 
     def deploy():
-        while not stop.is_set():
-            scgid.script("live.new", "printf 'Content-Type: a/b\\n\\nversion'")
-            (scgid.cgi / "live.new").replace(scgid.cgi / "live.sh")
+        scgid.script("live.new", "printf 'Content-Type: a/b\\n\\nversion'")
+        (scgid.cgi / "live.new").replace(scgid.cgi / "live.sh")
 
-    thread = threading.Thread(target=deploy)
-    thread.start()
-    try:
+    with Background(deploy):
         for _ in range(200):
             reply = scgid.request("/cgi-bin/live.sh")
             assert (reply.status, reply.body) == (200, b"version"), reply
-    finally:
-        stop.set()
-        thread.join()
 
 
 def test_script_that_spins(start):
@@ -320,7 +314,8 @@ ONCE = [
     ("vfork,clone,clone3,fork:error=EAGAIN:when=12+3", {200, 503}),
     ("memfd_create:error=EMFILE:when=2+2", {200, 503}),
     ("pipe2,pipe:error=EMFILE:when=8+5", {200, 503}),
-    ("epoll_ctl:error=ENOMEM:when=40+7", {200, 503, None}),
+    ("epoll_ctl:error=ENOMEM:when=45", {200, 503, None}),
+    ("epoll_ctl:error=ENOMEM:when=50", {200, 503, None}),
     ("recvmsg:error=EINTR:when=5+5", {200}),
 ]
 
@@ -363,24 +358,20 @@ def test_privileges_that_cannot_be_dropped(start, tmp_path, call):
         ready=False,
     )
     wait_for(
-        lambda: one.process.poll() is not None or "error" in one.stderr.read_text(),
+        lambda: one.process.poll() is not None
+        or one.stderr.read_text().count("cannot become user") >= 4,
         "it to notice",
         10.0,
     )
-    assert one.process.poll() is not None or not [
-        p for p in one.roles("launcher www") if uid_of(p) == 0 and serves(one)
-    ]
+    assert not answers(one)
     one.kill()
 
 
-def uid_of(pid):
-    return os.stat("/proc/%d" % pid).st_uid
-
-
-def serves(one):
+def answers(one):
     try:
         with Connection(one.sockets["www"], 1.0) as connection:
-            return connection.exchange(encode(nginx_params("/cgi-bin/hello.sh"))).status == 200
+            connection.send(encode(nginx_params("/cgi-bin/hello.sh")))
+            return bool(connection.read_some())
     except OSError:
         return False
 
@@ -412,8 +403,8 @@ def test_no_needless_system_call(start, tmp_path):
         lines = [l for l in trace.read_text().splitlines() if "(" in l and not l.startswith("---")]
         counts[what] = len(lines) / requests
     print(counts)
-    assert counts["gateway www"] <= 32, counts
-    assert counts["launcher www"] <= 32, counts
+    assert counts["gateway www"] <= 40, counts
+    assert counts["launcher www"] <= 25, counts
 
 
 def tracer_of(pid):
@@ -425,16 +416,14 @@ def test_clients_come_and_go(scgid):
     """For two seconds: every kind of client at once; the oracle judges."""
     scgid.expect(text="reason=", optional=True)
     end = time.monotonic() + 2.0
-    wrong = []
-    lock = threading.Lock()
+
+    def ask(path):
+        with Connection(scgid.sockets["www"]) as connection:
+            return connection.exchange(encode(nginx_params(path)))
 
     def good():
         while time.monotonic() < end:
-            with Connection(scgid.sockets["www"]) as connection:
-                reply = connection.exchange(encode(nginx_params("/cgi-bin/hello.sh")))
-            if reply.body != b"hello\n":
-                with lock:
-                    wrong.append(reply)
+            assert ask("/cgi-bin/hello.sh").body == b"hello\n"
 
     def leaves():
         while time.monotonic() < end:
@@ -444,19 +433,10 @@ def test_clients_come_and_go(scgid):
     def garbage():
         while time.monotonic() < end:
             with Connection(scgid.sockets["www"]) as connection:
-                connection.exchange(b"GET / HTTP/1.0\r\n\r\n")
+                assert connection.exchange(b"GET / HTTP/1.0\r\n\r\n").status == 400
 
     def missing():
         while time.monotonic() < end:
-            with Connection(scgid.sockets["www"]) as connection:
-                reply = connection.exchange(encode(nginx_params("/cgi-bin/none")))
-            if reply.status != 404:
-                with lock:
-                    wrong.append(reply)
+            assert ask("/cgi-bin/none").status == 404
 
-    threads = [threading.Thread(target=f) for f in (good, good, leaves, garbage, missing)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    run_threads([good, good, leaves, garbage, missing])

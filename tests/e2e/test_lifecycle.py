@@ -3,13 +3,12 @@
 import os
 import resource
 import socket
-import threading
 import time
 
 import pytest
 
 from conftest import STANDARD_MAPS, STANDARD_POOL
-from harness.client import Connection, encode, wait_for
+from harness.client import Connection, encode, nginx_params, run_threads, wait_for
 from harness.daemon import set_limit
 from test_selection import HELLO
 
@@ -498,25 +497,16 @@ def test_slow_reader(scgid):
 def test_many_at_once(scgid):
     """Forty clients at a time, 400 requests: every reply is its own."""
     scgid.script("own.sh", 'printf \'Content-Type: a/b\\n\\n%s\' "$QUERY_STRING"')
-    wrong = []
+    numbers = iter(range(400))
 
-    def ask(number):
-        for index in range(10):
-            query = "n=%d.%d" % (number, index)
+    def ask():
+        for _ in range(10):
+            query = "n=%d" % next(numbers)
             with Connection(scgid.sockets["www"]) as connection:
-                from harness.client import nginx_params
+                reply = connection.exchange(encode(nginx_params("/cgi-bin/own.sh", query)))
+            assert (reply.status, reply.body) == (200, query.encode()), reply
 
-                data = encode(nginx_params("/cgi-bin/own.sh", query))
-                reply = connection.exchange(data)
-            if (reply.status, reply.body) != (200, query.encode()):
-                wrong.append((query, reply))
-
-    threads = [threading.Thread(target=ask, args=(n,)) for n in range(40)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
+    run_threads([ask] * 40)
 
 
 def test_burst_beyond_the_backlog(start):

@@ -17,8 +17,9 @@ from harness.daemon import (
     GATEWAY_USER,
     IS_ROOT,
     POOL_USER,
-    Scgid,
+    become,
     fields,
+    free_port,
     program,
     user_ids,
 )
@@ -85,10 +86,26 @@ def test_standard_socket_mode(scgid):
         assert found.st_gid == user_ids("www-data")[1]
 
 
+@pytest.mark.root
+def test_another_user_cannot_connect(scgid):
+    """Mode 0660 from the start: only the owner and the front end's group."""
+    done = subprocess.run(
+        [
+            "/usr/bin/python3",
+            "-IS",
+            "-c",
+            "import socket, sys\nsocket.socket(socket.AF_UNIX).connect(sys.argv[1])",
+            scgid.sockets["www"],
+        ],
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: become(user_ids("nobody")),
+    )
+    assert done.returncode != 0
+    assert b"PermissionError" in done.stderr
+
+
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
 def test_ipv6_listener(start):
-    from harness.daemon import free_port
-
     try:
         port = free_port("::1")
     except OSError:
@@ -273,10 +290,7 @@ def test_worker_kills_its_parent(start):
     wait_for(lambda: one.request("/cgi-bin/hello.sh").status == 200, "an answer", 10.0)
 
 
-def test_stale_socket_is_replaced(start):
-    from harness.daemon import public_directory
-
-    place = public_directory("stale")
+def test_stale_socket_is_replaced(start, place):
     path = str(place / "www.sock")
     left = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     left.bind(path)
@@ -288,14 +302,10 @@ def test_stale_socket_is_replaced(start):
     one.check()
     one.stop()
     assert not os.path.exists(path)
-    place.rmdir()
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "link", "live"])
-def test_what_stands_at_the_socket_path_is_left_alone(start, kind):
-    from harness.daemon import public_directory
-
-    place = public_directory("taken")
+def test_what_stands_at_the_socket_path_is_left_alone(start, kind, place):
     path = place / "www.sock"
     live = None
     if kind == "file":
@@ -318,7 +328,6 @@ def test_what_stands_at_the_socket_path_is_left_alone(start, kind):
     if live:
         live.close()
     one.kill()
-    subprocess.run(["rm", "-r", str(place)], check=True)
 
 
 def test_second_instance_is_refused(scgid):
@@ -339,14 +348,11 @@ def test_over_long_socket_path_is_a_configuration_error(start):
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), (0, 1), (0, 1, 2)], ids=str)
-def test_started_with_standard_descriptors_closed(start, closed):
+def test_started_with_standard_descriptors_closed(start, closed, place):
     def close():
         for fd in closed:
             os.close(fd)
 
-    from harness.daemon import public_directory
-
-    place = public_directory("closed")
     log = place / "scgid.log"
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, {"log": log}, ready=False, preexec=close)
     one.log_follower.path = log
@@ -357,7 +363,6 @@ def test_started_with_standard_descriptors_closed(start, closed):
     assert seen["body"] == "x"
     one.check()
     one.stop()
-    subprocess.run(["rm", "-r", str(place)], check=True)
 
 
 def test_low_descriptor_limit(start):
@@ -409,10 +414,7 @@ def test_int_and_quit_stop_now(start, number):
     one.stop()
 
 
-def test_usr1_reopens_the_logs(start):
-    from harness.daemon import public_directory
-
-    place = public_directory("logs")
+def test_usr1_reopens_the_logs(start, place):
     log = place / "scgid.log"
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, {"log": log}, ready=False)
     one.log_follower.path = log
@@ -438,20 +440,15 @@ def test_usr1_reopens_the_logs(start):
     assert stat.S_IMODE(os.stat(log).st_mode) == 0o640
     assert reply.id not in (place / "scgid.log.1").read_text()
     one.stop()
-    subprocess.run(["rm", "-r", str(place)], check=True)
 
 
-def test_log_that_is_a_link_is_refused(start):
-    from harness.daemon import public_directory
-
-    place = public_directory("link")
+def test_log_that_is_a_link_is_refused(start, place):
     (place / "target").write_text("precious")
     (place / "log").symlink_to("target")
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, {"log": place / "log"}, ready=False)
     assert one.process.wait(10) in (1, 78)
     assert (place / "target").read_text() == "precious"
     one.kill()
-    subprocess.run(["rm", "-r", str(place)], check=True)
 
 
 def test_text_access_log(start):
@@ -566,10 +563,7 @@ def test_pipe_buffers_are_not_changed_for_us(scgid):
     assert scgid.request("/cgi-bin/nonblock.py").body == b"ok\n"
 
 
-def test_daemon_mode_with_a_pid_file(start):
-    from harness.daemon import public_directory
-
-    place = public_directory("daemon")
+def test_daemon_mode_with_a_pid_file(start, place):
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
     text = one.configuration.read_text().replace(str(one.directory) + "/www.sock", str(place) + "/www.sock")
     text = text.replace("[scgid]\n", "[scgid]\nlog = %s/log\n" % place)
@@ -593,4 +587,3 @@ def test_daemon_mode_with_a_pid_file(start):
         os.kill(pid, signal.SIGTERM)
     wait_for(lambda: not os.path.exists("/proc/%d" % pid), "the end", 10.0)
     assert not (place / "pid").exists()
-    subprocess.run(["rm", "-r", str(place)], check=True)

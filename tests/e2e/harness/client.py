@@ -8,6 +8,7 @@ import select
 import socket
 import struct
 import termios
+import threading
 import time
 import uuid
 
@@ -24,6 +25,52 @@ def wait_for(condition, what, timeout=5.0, step=0.01):
         if time.monotonic() > deadline:
             raise AssertionError("waited %.1f s for %s" % (timeout, what))
         time.sleep(step)
+
+
+def run_threads(functions):
+    """Run them at the same time; the first failure of any is ours."""
+    failures = []
+
+    def guarded(function):
+        try:
+            function()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(f,)) for f in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+class Background:
+    """A function that is called again and again until the block ends."""
+
+    def __init__(self, function):
+        self.function = function
+        self.failure = None
+        self.end = threading.Event()
+        self.thread = threading.Thread(target=self.work)
+
+    def work(self):
+        try:
+            while not self.end.is_set():
+                self.function()
+        except BaseException as error:
+            self.failure = error
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        self.end.set()
+        self.thread.join()
+        if self.failure and kind is None:
+            raise self.failure
 
 
 def to_bytes(value):
@@ -117,9 +164,10 @@ class Connection:
         else:
             family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
             self.socket = socket.socket(family, socket.SOCK_STREAM)
-        self.socket.settimeout(timeout)
         try:
+            # Without a timeout: it waits for room in a full backlog.
             self.socket.connect(address)
+            self.socket.settimeout(timeout)
         except BaseException:
             self.socket.close()
             raise
