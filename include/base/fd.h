@@ -91,6 +91,12 @@ int fd_open_path(int directory, const char *name);
  */
 int fd_open_beneath(int directory, const char *path);
 
+/*
+ * fd_get_path: where an open directory is now, without symbolic links.  0, or
+ * -1 where the system does not say.
+ */
+int fd_get_path(int fd, char *path, size_t size);
+
 /* fd_open_followed: the same, following links wherever they lead. */
 int fd_open_followed(int directory, const char *path);
 

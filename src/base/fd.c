@@ -333,35 +333,53 @@ fd_open_followed(int directory, const char *path)
 	return openat(directory, path, O_PATH | O_CLOEXEC);
 }
 
+int
+fd_get_path(int fd, char *path, size_t size)
+{
 #if defined(__linux__)
+	char link[64];
+	ssize_t length;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	length = readlink(link, path, size);
+	if (length <= 0 || (size_t)length >= size || path[0] != '/') {
+		errno = ENOSYS;
+		return -1;
+	}
+	path[length] = '\0';
+	return 0;
+#else
+	(void)fd;
+	(void)path;
+	(void)size;
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
 /*
- * For kernels before 5.6: follow, then ask where that led.  The answer is of
- * the open descriptors, so a link that changes meanwhile cannot deceive it.
+ * Follow, then ask where that led.  The answer is of the open descriptors, so
+ * a link that changes meanwhile cannot deceive it.
  */
 static int
 open_and_compare(int directory, const char *path)
 {
-	char root[4096], target[4096], link[64];
-	ssize_t root_length, length;
+	char root[4096], target[4096];
+	size_t length;
 	int fd = fd_open_followed(directory, path);
 
 	if (fd == -1)
 		return -1;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", directory);
-	root_length = readlink(link, root, sizeof(root));
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	length = readlink(link, target, sizeof(target));
-	if (root_length == 1)
-		root_length = 0;
-	if (root_length >= 0 && length > root_length &&
-	    length < (ssize_t)sizeof(target) && target[root_length] == '/' &&
-	    memcmp(root, target, (size_t)root_length) == 0)
-		return fd;
+	if (fd_get_path(directory, root, sizeof(root)) == 0 &&
+	    fd_get_path(fd, target, sizeof(target)) == 0) {
+		length = strcmp(root, "/") == 0 ? 0 : strlen(root);
+		if (strncmp(root, target, length) == 0 && target[length] == '/')
+			return fd;
+	}
 	fd_close(&fd);
 	errno = EXDEV;
 	return -1;
 }
-#endif
 
 int
 fd_open_beneath(int directory, const char *path)
@@ -382,10 +400,8 @@ fd_open_beneath(int directory, const char *path)
 #endif
 #if defined(O_RESOLVE_BENEATH)
 	return openat(directory, path, O_PATH | O_RESOLVE_BENEATH | O_CLOEXEC);
-#elif defined(__linux__)
-	return open_and_compare(directory, path);
 #else
-	errno = EXDEV;
-	return -1;
+	/* Linux before 5.6; elsewhere it refuses every link. */
+	return open_and_compare(directory, path);
 #endif
 }

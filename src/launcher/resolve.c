@@ -24,6 +24,7 @@ struct walk {
 	int root;	      /* owned */
 	int directory;	      /* owned; where the walk stands, maybe root */
 	size_t root_length;   /* of r->script when it is the root */
+	bool has_followed;    /* a link to a directory, and that matters */
 	struct buffer *trace; /* borrowed; may be NULL */
 	struct resolved *r;
 };
@@ -150,6 +151,8 @@ open_name(struct walk *w, const char *name, size_t length, struct stat *st)
 			return -1;
 		if (fstat(fd, st) == -1)
 			goto fail;
+		if (S_ISDIR(st->st_mode) && w->symlinks != SYMLINKS_ANY)
+			w->has_followed = true;
 	}
 	if ((st->st_mode & S_IWOTH) != 0) {
 		fd_close(&fd);
@@ -183,13 +186,41 @@ find_interpreter(const struct config_map *map, const char *name)
 	return NULL;
 }
 
+/*
+ * A link to a directory that was allowed may lead elsewhere by the time the
+ * script is executed: name the directory where the walk stands instead.
+ */
+static int
+name_true_directory(struct walk *w)
+{
+	struct buffer *script = &w->r->script;
+	char path[4096];
+	char *name;
+	int n;
+
+	if (!w->has_followed ||
+	    fd_get_path(w->directory, path, sizeof(path)) == -1)
+		return 0;
+	if ((name = strdup(strrchr(script->data, '/'))) == NULL)
+		return -1;
+	script->length = 0;
+	n = buffer_append_string(script, path);
+	if (n == 0)
+		n = buffer_append(script, name, strlen(name) + 1);
+	free(name);
+	return n;
+}
+
 /* r->script names a file that is there: is it one that may run? */
 static int
 accept_file(struct walk *w, const struct stat *st)
 {
 	struct resolved *r = w->r;
-	const char *name = strrchr(r->script.data, '/') + 1;
+	const char *name;
 
+	if (name_true_directory(w) == -1)
+		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+	name = strrchr(r->script.data, '/') + 1;
 	if (!S_ISREG(st->st_mode))
 		return refuse(w, REASON_NOT_A_FILE, 0,
 		    "is neither a regular file nor a directory");

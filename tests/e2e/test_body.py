@@ -56,7 +56,7 @@ def test_item_44_body_that_nobody_reads(scgid, length):
 
 
 def test_item_45_exits_before_reading(scgid):
-    scgid.script("early.sh", "exec <&-\nprintf 'Status: 201 Early\\n\\nbye'")
+    scgid.script("early.sh", "exec <&-\nprintf 'Status: 201 Early\\nContent-Type: a/b\\n\\nbye'")
     reply = scgid.request("/cgi-bin/early.sh", noise(2 * MIB), method="POST")
     assert (reply.status, reply.body, reply.broken) == (201, b"bye", None)
 

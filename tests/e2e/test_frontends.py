@@ -18,6 +18,7 @@ MAPS = dict(
         "/tcp": {"root": "{cgi}"},
         "/cached": {"root": "{cgi}"},
         "/idle": {"root": "{cgi}", "idle_timeout": "400ms"},
+        "/idle-tcp": {"root": "{cgi}", "idle_timeout": "400ms"},
     }
 )
 
@@ -25,6 +26,7 @@ MAPS = dict(
 LOCATIONS = """
 location /tcp/ { include scgi_params; scgi_pass {tcp}; }
 location /idle/ { include scgi_params; scgi_pass unix:{socket}; }
+location /idle-tcp/ { include scgi_params; scgi_pass {tcp}; }
 location /cached/ {
 	include scgi_params;
 	scgi_pass unix:{socket};
@@ -108,7 +110,7 @@ def test_head(server):
 
 def test_item_49_body_over_the_limit_is_seen_by_the_client(shared, servers):
     one = shared.get(
-        "small", lambda: Scgid({"www": ({"max_body": "1M"}, STANDARD_MAPS)}, tcp=True)
+        "small", lambda: Scgid({"www": ({"max_body": "1M"}, MAPS)}, tcp=True)
     )
     for kind in (Nginx, Lighttpd):
         front_end = servers(kind, one)
@@ -116,9 +118,11 @@ def test_item_49_body_over_the_limit_is_seen_by_the_client(shared, servers):
         page = front_end.get("/cgi-bin/cat.sh", "POST", b"x" * (6 * MIB))
         assert page.status == 413, kind
         assert b"body-too-large" in page.body
-    nginx = servers(Nginx, one, "location /tcp/ { include scgi_params; scgi_pass {tcp}; }")
+    nginx = servers(
+        Nginx, one, "location = /cgi-bin/tcp.sh { include scgi_params; scgi_pass {tcp}; }"
+    )
     one.expect(reason="body-too-large")
-    assert nginx.get("/tcp/cat.sh", "POST", b"x" * (6 * MIB)).status == 413
+    assert nginx.get("/cgi-bin/tcp.sh", "POST", b"x" * (6 * MIB)).status == 413
 
 
 CRASHES = {
@@ -140,11 +144,9 @@ def test_item_83_crash_in_the_body_breaks_the_transfer(front, nginx, how, prefix
         "printf 'Content-Type: a/b\\n%s\\n'\nhead -c %d /dev/zero\nsleep 0.1\n%s"
         % (length, size, CRASHES[how]),
     )
-    if how == "stalled" and prefix == "/cgi-bin":
-        prefix = "/idle"
-    front.expect(text="reason=", optional=True)
-    if how == "stalled" and prefix == "/tcp":
-        pytest.skip("the short timeout is on the other map")
+    if how == "stalled":
+        prefix = {"/cgi-bin": "/idle", "/tcp": "/idle-tcp"}[prefix]
+    front.expect(text="reason=")
     code, _ = nginx.curl("%s/crash-%s.sh" % (prefix, how))
     assert code in (18, 56)
 
