@@ -160,16 +160,6 @@ void request_finish_if_done(struct request *r);
  */
 void request_drop(struct request *r);
 
-/* request_introduced: the script is known: log what had to wait for it. */
-void request_introduced(struct request *r);
-
-/*
- * request_set_timer: fail, or go on, in `ms` milliseconds, as the state says.
- * request_set_deadline: the same at the next of a running request's deadlines.
- */
-void request_set_timer(struct request *r, int64_t ms);
-void request_set_deadline(struct request *r);
-
 /* request_param: a parameter of the request, or NULL. */
 const char *request_param(const struct request *r, const char *name);
 

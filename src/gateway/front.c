@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "gateway/deadline.h"
 #include "gateway/relay.h"
 
 /* What a front end may still send after an early answer, and for how long. */

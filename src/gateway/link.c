@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "gateway/failure.h"
 #include "gateway/relay.h"
 #include "gateway/schedule.h"
 #include "gateway/stderr_log.h"

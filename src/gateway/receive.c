@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "gateway/deadline.h"
 
 /* The first read: most requests of a browser fit. */
 #define FIRST_READ 4096

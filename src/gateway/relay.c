@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "cgi/response.h"
+#include "gateway/deadline.h"
 #include "gateway/front.h"
 #include "gateway/redirect.h"
 
@@ -306,10 +307,7 @@ judge_body(struct request *r)
 void
 relay_judge(struct request *r)
 {
-	bool is_answering = r->state == REQUEST_RUNNING ||
-	    (r->state == REQUEST_RESPONDING && !r->response_whole);
-
-	if (!is_answering || r->redirect_pending)
+	if (!request_is_answering(r) || r->redirect_pending)
 		request_finish_if_done(r);
 	else if (!r->run.stdout_eof || (!r->run.is_gone && !r->run.is_alive))
 		request_set_deadline(r); /* the other half is to come */

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "cgi/response.h"
 #include "gateway/front.h"
 #include "gateway/stderr_log.h"
@@ -115,6 +116,7 @@ reply_error(struct request *r, const char *detail)
 	if (buffer_append(&answer, page.data, page.length) == -1)
 		goto out;
 	r->status = text->status;
+	r->first_byte_at = clock_now();
 	r->body_sent = (int64_t)page.length;
 	n = front_send(r, answer.data, answer.length);
 out:

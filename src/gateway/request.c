@@ -1,5 +1,5 @@
 /*
- * request.c: a request's states, its deadlines, and its end.
+ * request.c: a request's beginning, its states, and its end.
  *
  * A request ends when three independent things have happened: the front end
  * took every byte or went away, the worker was reaped, and its stdout was
@@ -10,7 +10,6 @@
 
 #include <assert.h>
 #include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +22,8 @@
 #include "cgi/route.h"
 #include "gateway/access_log.h"
 #include "gateway/core.h"
+#include "gateway/deadline.h"
+#include "gateway/failure.h"
 #include "gateway/front.h"
 #include "gateway/link.h"
 #include "gateway/receive.h"
@@ -31,15 +32,6 @@
 #include "gateway/reply.h"
 #include "gateway/schedule.h"
 #include "gateway/stderr_log.h"
-
-/* A worker that lives so long is asked who it is; most are gone by then. */
-#define INTRODUCE_MS 20
-
-/* stdout closed: how long its worker may take to exit before we ask. */
-#define DOUBT_MS 20
-
-/* A signal that could not be sent, or did not help, is sent again. */
-#define SIGNAL_AGAIN 1000000
 
 static const char *const state_names[] = {"reading-header", "reading-body",
     "queued", "running", "responding", "lingering", "ending", "closed"};
@@ -83,212 +75,6 @@ request_safe_script(const struct request *r)
 	if (r->script == NULL)
 		return "";
 	return log_escape(safe, sizeof(safe), r->script, strlen(r->script));
-}
-
-static bool
-is_answering(const struct request *r)
-{
-	return r->state == REQUEST_RUNNING ||
-	    (r->state == REQUEST_RESPONDING && !r->response_whole);
-}
-
-static bool
-worker_runs(const struct request *r)
-{
-	return r->run.has_slot && !r->run.is_gone;
-}
-
-static void
-request_kill(struct request *r)
-{
-	int64_t grace = request_timeouts(r)->kill_grace * 1000;
-
-	if (!worker_runs(r) || r->kill_at != 0)
-		return;
-	if (link_signal(r, SIGTERM) == -1)
-		grace = 0;
-	r->kill_at = clock_now() + grace;
-	request_set_deadline(r);
-}
-
-/*
- * Deadlines are computed from facts, not kept: output only notes the time, and
- * a timer that fires too early is set again.
- */
-static void
-earliest(int64_t *deadline, int64_t from, int64_t ms)
-{
-	if (ms > 0 && from + ms * 1000 < *deadline)
-		*deadline = from + ms * 1000;
-}
-
-static int64_t
-grace_end(const struct request *r)
-{
-	int64_t from = r->gone_at > r->resumed_at ? r->gone_at : r->resumed_at;
-
-	return from + request_timeouts(r)->background_grace * 1000;
-}
-
-static bool
-waits_for_background(const struct request *r)
-{
-	return r->run.has_slot && r->run.is_gone && r->run.stdout_fd != -1 &&
-	    r->stalled_at == 0;
-}
-
-static bool
-doubts_worker(const struct request *r)
-{
-	return is_answering(r) && worker_runs(r) && r->run.stdout_eof &&
-	    !r->run.is_alive && !r->run.is_doubted;
-}
-
-static bool
-lacks_introduction(const struct request *r)
-{
-	return worker_runs(r) && !r->run.is_introduced && r->run.questions == 0;
-}
-
-/* Asks the launcher whether the worker runs. */
-static bool
-ask(struct request *r)
-{
-	if (link_signal(r, 0) == -1)
-		return false;
-	r->run.questions++;
-	return true;
-}
-
-static int64_t
-idle_since(const struct request *r)
-{
-	if (r->stalled_at != 0)
-		return r->stalled_at;
-	if (is_answering(r) && worker_runs(r) && !r->run.stdout_eof)
-		return r->last_output_at;
-	return 0;
-}
-
-static int64_t
-next_deadline(const struct request *r)
-{
-	const struct config_timeouts *t = request_timeouts(r);
-	int64_t deadline = INT64_MAX;
-
-	if (r->kill_at != 0)
-		deadline = r->kill_at;
-	if (waits_for_background(r) && grace_end(r) < deadline)
-		deadline = grace_end(r);
-	if (doubts_worker(r))
-		earliest(&deadline, r->last_output_at, DOUBT_MS);
-	if (lacks_introduction(r))
-		earliest(&deadline, r->started_at, INTRODUCE_MS);
-	if (worker_runs(r) && r->kill_at == 0)
-		earliest(&deadline, r->started_at, t->script);
-	if (idle_since(r) != 0)
-		earliest(&deadline, idle_since(r), t->idle);
-	return deadline;
-}
-
-void
-request_set_timer(struct request *r, int64_t ms)
-{
-	struct timeval wait = {
-	    (time_t)(ms / 1000), (suseconds_t)(ms % 1000 * 1000)};
-
-	if (ms > 0)
-		event_add(&r->timer, &wait);
-	else
-		event_del(&r->timer);
-}
-
-void
-request_set_deadline(struct request *r)
-{
-	int64_t deadline = next_deadline(r), now = clock_now();
-
-	if (deadline == INT64_MAX)
-		event_del(&r->timer);
-	else
-		request_set_timer(
-		    r, deadline > now ? (deadline - now + 999) / 1000 : 1);
-}
-
-static bool
-is_past(int64_t from, int64_t ms, int64_t now)
-{
-	return from != 0 && ms > 0 && from + ms * 1000 <= now;
-}
-
-/* The front end or the script has been idle for too long. */
-static void
-end_idle(struct request *r)
-{
-	if (r->stalled_at != 0)
-		request_fail(r, REASON_CLIENT_ABORTED,
-		    "it took nothing for idle_timeout");
-	else if (r->state == REQUEST_RUNNING)
-		request_fail(r, REASON_FIRST_BYTE_TIMEOUT, NULL);
-	else
-		request_fail(r, REASON_IDLE_TIMEOUT, NULL);
-}
-
-static void
-on_running_timer(struct request *r)
-{
-	const struct config_timeouts *t = request_timeouts(r);
-	int64_t now = clock_now();
-
-	if (r->kill_at != 0 && now >= r->kill_at) {
-		link_signal(r, SIGKILL);
-		r->kill_at = now + SIGNAL_AGAIN;
-	}
-	if (doubts_worker(r) && is_past(r->last_output_at, DOUBT_MS, now))
-		r->run.is_doubted = ask(r);
-	if (lacks_introduction(r) && is_past(r->started_at, INTRODUCE_MS, now))
-		ask(r);
-	if (waits_for_background(r) && now >= grace_end(r)) {
-		relay_stop(r);
-		relay_judge(r);
-	} else if (worker_runs(r) && r->kill_at == 0 &&
-	    is_past(r->started_at, t->script, now)) {
-		if (is_answering(r))
-			request_fail(r, REASON_SCRIPT_TIMEOUT, NULL);
-		else
-			request_kill(r);
-	} else if (is_past(idle_since(r), t->idle, now)) {
-		end_idle(r);
-	} else {
-		request_set_deadline(r);
-	}
-}
-
-static void
-request_on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct request *r = arg;
-
-	(void)fd;
-	(void)what;
-	switch (r->state) {
-	case REQUEST_READING_HEADER:
-		request_fail(r, REASON_HEADER_TIMEOUT, NULL);
-		break;
-	case REQUEST_READING_BODY:
-		request_fail(r, REASON_BODY_TIMEOUT, NULL);
-		break;
-	case REQUEST_QUEUED:
-		request_fail(r, REASON_QUEUE_TIMEOUT, NULL);
-		break;
-	case REQUEST_LINGERING:
-		front_break(r);
-		request_finish_if_done(r);
-		break;
-	default:
-		on_running_timer(r);
-		break;
-	}
 }
 
 static void
@@ -379,104 +165,6 @@ request_received(struct request *r)
 	schedule_add(r, false);
 }
 
-/*
- * Text that holds quotes of ours around what was escaped already: escape those
- * quotes, so that a field ends where it should.
- */
-static void
-append_detail(struct buffer *line, const char *detail)
-{
-	if (detail == NULL || *detail == '\0')
-		return;
-	buffer_append_string(line, " detail=\"");
-	for (const char *p = detail; *p != '\0'; p++) {
-		if (*p == '"')
-			buffer_append_string(line, "\\\"");
-		else
-			buffer_append(line, p, *p == '\\' && p[1] ? 2 : 1);
-		if (*p == '\\' && p[1] != '\0')
-			p++;
-	}
-	buffer_append_string(line, "\"");
-}
-
-static void
-append_field(struct buffer *line, const char *name, const char *value)
-{
-	if (value != NULL && *value != '\0')
-		buffer_printf(line, " %s=\"%s\"", name, value);
-}
-
-static void
-write_failure(struct request *r, const char *detail)
-{
-	const struct reason_text *text = reason_text(r->reason);
-	const char *uri = request_param(r, "REQUEST_URI");
-	const char *method = request_param(r, "REQUEST_METHOD");
-	struct buffer line = {0};
-	char safe[1024];
-
-	stderr_log_drain(r);
-	buffer_printf(&line, "request=%s reason=%s status=%d", r->id,
-	    text->name, text->status);
-	append_field(&line, "method",
-	    log_escape(safe, 64, method != NULL ? method : "",
-		method != NULL ? strlen(method) : 0));
-	append_field(&line, "uri",
-	    log_escape(safe, sizeof(safe), uri != NULL ? uri : "",
-		uri != NULL ? strlen(uri) : 0));
-	append_field(&line, "script", request_safe_script(r));
-	append_detail(&line, detail);
-	append_field(&line, "stderr", stderr_log_last(r));
-	if (buffer_append(&line, "", 1) == -1)
-		log_warnx("request=%s reason=%s", r->id, text->name);
-	else if (r->reason == REASON_CLIENT_ABORTED)
-		log_info("%s", line.data);
-	else
-		log_warnx("%s", line.data);
-	buffer_fini(&line);
-}
-
-/*
- * Says once why the request failed.  A worker that has just been started is
- * first asked for its script.
- */
-static void
-log_failure(struct request *r, const char *detail)
-{
-	if (worker_runs(r) && !r->run.is_introduced && r->failure == NULL &&
-	    (r->run.questions > 0 || ask(r)))
-		r->failure = strdup(detail != NULL ? detail : "");
-	else
-		write_failure(r, detail);
-}
-
-static void
-log_notes(struct request *r)
-{
-	const char *p = r->notes.data, *end = p + r->notes.length;
-
-	while (p < end) {
-		const char *newline = memchr(p, '\n', (size_t)(end - p));
-		int n = (int)((newline != NULL ? newline : end) - p);
-
-		log_warnx("request=%s script=\"%s\" response: %.*s", r->id,
-		    request_safe_script(r), n, p);
-		p += n + 1;
-	}
-	buffer_fini(&r->notes);
-}
-
-void
-request_introduced(struct request *r)
-{
-	if (r->failure != NULL)
-		write_failure(r, r->failure);
-	free(r->failure);
-	r->failure = NULL;
-	log_notes(r);
-}
-
 /* A connection that never said anything is nobody's failure. */
 static bool
 is_silent(const struct request *r)
@@ -496,7 +184,7 @@ request_fail(struct request *r, enum reason reason, const char *detail)
 	if (is_silent(r))
 		answer = false;
 	else
-		log_failure(r, detail);
+		request_log_failure(r, detail);
 	schedule_remove(r);
 	r->redirect_pending = false;
 	fd_close(&r->body_fd);
@@ -513,7 +201,7 @@ request_fail(struct request *r, enum reason reason, const char *detail)
 		front_break(r);
 	}
 	relay_stop(r);
-	request_kill(r);
+	request_stop_worker(r);
 	request_finish_if_done(r);
 }
 

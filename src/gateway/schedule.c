@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "gateway/deadline.h"
 #include "gateway/front.h"
 #include "gateway/link.h"
 #include "gateway/relay.h"

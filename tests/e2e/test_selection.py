@@ -167,7 +167,7 @@ def test_item_41_the_state_of_a_worker(scgid):
 def signals_of_a_worker(one):
     one.script("signals.sh", "printf 'Content-Type: a/b\\n\\n'\nexec cat /proc/self/status")
     text = one.request("/cgi-bin/signals.sh").body.decode()
-    values = dict(l.split(":\t", 1) for l in text.splitlines() if ":\t" in l)
+    values = {name: value for name, _, value in (l.partition(":") for l in text.splitlines())}
     return {name: int(values[name], 16) for name in ("SigBlk", "SigIgn", "SigCgt")}
 
 

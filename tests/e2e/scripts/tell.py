@@ -13,7 +13,7 @@ with open("/proc/self/environ", "rb") as stream:
         if p
     ]
 with open("/proc/self/status") as stream:
-    status = dict(line.rstrip().split(":\t", 1) for line in stream if ":\t" in line)
+    status = {name: value.strip() for name, _, value in (l.partition(":") for l in stream)}
 with open("/proc/self/cmdline", "rb") as stream:
     argv = [a.decode("latin-1") for a in stream.read().split(b"\0")[:-1]]
 listing = os.listdir("/proc/self/fd")

@@ -1,0 +1,111 @@
+/*
+ * failure.c: the log line of a failure, and what else the log has to say of a
+ * response, once the script's name is known.
+ */
+#include "gateway/failure.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "gateway/deadline.h"
+#include "gateway/stderr_log.h"
+
+/*
+ * Text that holds quotes of ours around what was escaped already: escape those
+ * quotes, so that a field ends where it should.
+ */
+static void
+append_detail(struct buffer *line, const char *detail)
+{
+	if (detail == NULL || *detail == '\0')
+		return;
+	buffer_append_string(line, " detail=\"");
+	for (const char *p = detail; *p != '\0'; p++) {
+		if (*p == '"')
+			buffer_append_string(line, "\\\"");
+		else
+			buffer_append(line, p, *p == '\\' && p[1] ? 2 : 1);
+		if (*p == '\\' && p[1] != '\0')
+			p++;
+	}
+	buffer_append_string(line, "\"");
+}
+
+static void
+append_field(struct buffer *line, const char *name, const char *value)
+{
+	if (value != NULL && *value != '\0')
+		buffer_printf(line, " %s=\"%s\"", name, value);
+}
+
+static void
+write_failure(struct request *r, const char *detail)
+{
+	const struct reason_text *text = reason_text(r->reason);
+	const char *uri = request_param(r, "REQUEST_URI");
+	const char *method = request_param(r, "REQUEST_METHOD");
+	struct buffer line = {0};
+	char safe[1024];
+
+	stderr_log_drain(r);
+	buffer_printf(&line, "request=%s reason=%s status=%d", r->id,
+	    text->name, text->status);
+	append_field(&line, "method",
+	    log_escape(safe, 64, method != NULL ? method : "",
+		method != NULL ? strlen(method) : 0));
+	append_field(&line, "uri",
+	    log_escape(safe, sizeof(safe), uri != NULL ? uri : "",
+		uri != NULL ? strlen(uri) : 0));
+	append_field(&line, "script", request_safe_script(r));
+	append_detail(&line, detail);
+	append_field(&line, "stderr", stderr_log_last(r));
+	if (buffer_append(&line, "", 1) == -1)
+		log_warnx("request=%s reason=%s", r->id, text->name);
+	else if (r->reason == REASON_CLIENT_ABORTED)
+		log_info("%s", line.data);
+	else
+		log_warnx("%s", line.data);
+	buffer_fini(&line);
+}
+
+/*
+ * Says once why the request failed.  A worker that has just been started is
+ * first asked for its script.
+ */
+void
+request_log_failure(struct request *r, const char *detail)
+{
+	if (request_has_worker(r) && !r->run.is_introduced &&
+	    r->failure == NULL &&
+	    (r->run.questions > 0 || request_ask_worker(r)))
+		r->failure = strdup(detail != NULL ? detail : "");
+	else
+		write_failure(r, detail);
+}
+
+static void
+log_notes(struct request *r)
+{
+	const char *p = r->notes.data, *end = p + r->notes.length;
+
+	while (p < end) {
+		const char *newline = memchr(p, '\n', (size_t)(end - p));
+		int n = (int)((newline != NULL ? newline : end) - p);
+
+		log_warnx("request=%s script=\"%s\" response: %.*s", r->id,
+		    request_safe_script(r), n, p);
+		p += n + 1;
+	}
+	buffer_fini(&r->notes);
+}
+
+void
+request_introduced(struct request *r)
+{
+	if (r->failure != NULL)
+		write_failure(r, r->failure);
+	free(r->failure);
+	r->failure = NULL;
+	log_notes(r);
+}
