@@ -390,9 +390,22 @@ def test_term_drains(start):
     with one.start("/cgi-bin/short.sh") as connection:
         wait_for(one.workers, "the worker")
         one.process.send_signal(signal.SIGTERM)
-        one.process.send_signal(signal.SIGTERM)
         reply = connection.read(connection.id)
     assert (reply.status, reply.body, reply.broken) == (200, b"whole", None)
+    assert one.process.wait(10) == 0
+    one.stop()
+
+
+def test_a_second_term_ends_it(start):
+    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
+    one.script("long.sh", "sleep 60")
+    one.expect(text="shutdown|draining|stopping", optional=True)
+    with one.start("/cgi-bin/long.sh") as connection:
+        wait_for(one.workers, "the worker")
+        one.process.send_signal(signal.SIGTERM)
+        one.wait_line("draining")
+        one.process.send_signal(signal.SIGTERM)
+        assert connection.read(connection.id).status == 503
     assert one.process.wait(10) == 0
     one.stop()
 
