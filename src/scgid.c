@@ -200,6 +200,8 @@ parse_arguments(struct arguments *a, int argc, char **argv)
 	a->rest = argv + optind;
 	if (*a->rest != NULL && a->mode != MODE_INETD)
 		usage("too many arguments");
+	if (a->background && a->pid_file != NULL && a->pid_file[0] != '/')
+		usage("with -d the pid file is an absolute path");
 	if (a->run && a->mode != MODE_EXPLAIN)
 		usage("--run goes with --explain");
 	if (a->listen != NULL && a->mode != MODE_SERVE)
@@ -309,7 +311,7 @@ fork_frontend(struct http_frontend *frontend)
 }
 
 static pid_t
-fork_supervisor(const struct config *config, struct http_frontend *frontend)
+fork_supervisor(struct config *config, struct http_frontend *frontend)
 {
 	pid_t pid = fork();
 
@@ -317,7 +319,8 @@ fork_supervisor(const struct config *config, struct http_frontend *frontend)
 		return pid;
 	process_die_with_parent();
 	http_frontend_free(frontend);
-	exit(supervisor_run(config, NULL, false));
+	exit(
+	    supervisor_run(config, "the generated configuration", NULL, false));
 }
 
 /* Ends both when one ends, or when we are told to. */
@@ -396,6 +399,26 @@ run_serve(const struct arguments *a)
 	return result;
 }
 
+/* In the background we leave this directory: HUP must still find the file. */
+static int
+run_daemon(const struct arguments *a, struct config *config)
+{
+	char *directory = NULL;
+	struct buffer path = {0};
+	int result = EXIT_FAILED;
+
+	if ((a->file[0] == '/' || (directory = getcwd(NULL, 0)) != NULL) &&
+	    buffer_printf(&path, "%s%s%s", directory != NULL ? directory : "",
+		directory != NULL ? "/" : "", a->file) == 0)
+		result = supervisor_run(
+		    config, path.data, a->pid_file, a->background);
+	else
+		log_error("%s", a->file);
+	free(directory);
+	buffer_fini(&path);
+	return result;
+}
+
 static int
 run_with_config(const struct arguments *a)
 {
@@ -409,7 +432,7 @@ run_with_config(const struct arguments *a)
 	else if (a->mode == MODE_EXPLAIN)
 		result = explain_url(config, a->subject, a->run);
 	else
-		result = supervisor_run(config, a->pid_file, a->background);
+		return run_daemon(a, config);
 	config_free(config);
 	return result;
 }

@@ -206,7 +206,7 @@ judge_header(struct request *r, size_t fresh)
 		request_fail(r, REASON_REQUEST_HEADER_TOO_LARGE, detail);
 		break;
 	case SCGI_NO_MEMORY:
-		request_fail(r, REASON_NO_DESCRIPTORS, "out of memory");
+		request_fail(r, REASON_OUT_OF_MEMORY, NULL);
 		break;
 	default:
 		receive_more(r);
@@ -223,7 +223,7 @@ receive_header(struct request *r)
 	if (r->header.size > r->in.length)
 		want = r->header.size - r->in.length;
 	if (buffer_reserve(&r->in, want) == -1) {
-		request_fail(r, REASON_NO_DESCRIPTORS, "out of memory");
+		request_fail(r, REASON_OUT_OF_MEMORY, NULL);
 		return;
 	}
 	n = receive(r, r->in.data + r->in.length, want, r->front_is_unix);

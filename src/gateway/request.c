@@ -149,7 +149,8 @@ request_route(struct request *r, char detail[256])
 	    r->header.params, r->header.params_length, &r->path);
 	if (rule != NULL) {
 		snprintf(detail, 256, "%s", rule);
-		return REASON_BAD_REQUEST;
+		return rule == cgi_rule_no_memory ? REASON_OUT_OF_MEMORY
+						  : REASON_BAD_REQUEST;
 	}
 	r->map = config_find_map(
 	    g->pool, r->path.data, request_param(r, "HTTP_HOST"));
@@ -170,7 +171,8 @@ static bool
 is_silent(const struct request *r)
 {
 	return r->state == REQUEST_READING_HEADER &&
-	    (r->in.length == 0 || r->reason == REASON_CLIENT_ABORTED);
+	    (r->reason == REASON_CLIENT_ABORTED ||
+		(r->reason == REASON_HEADER_TIMEOUT && r->in.length == 0));
 }
 
 void

@@ -77,6 +77,7 @@ start_request(struct request *r, struct link *link)
 {
 	struct gateway *g = r->gateway;
 	struct pipes p;
+	bool has_stdout, has_stderr;
 	int stdio[3];
 
 	if (open_pipes(&p, g->other_user) == -1) {
@@ -101,8 +102,9 @@ start_request(struct request *r, struct link *link)
 	fd_close(&r->body_fd);
 	fd_close(&p.out[1]);
 	fd_close(&p.err[1]);
-	if (relay_start(r, p.out[0]) == -1 ||
-	    stderr_log_start(r, p.err[0]) == -1) {
+	has_stdout = relay_start(r, p.out[0]) == 0;
+	has_stderr = stderr_log_start(r, p.err[0]) == 0;
+	if (!has_stdout || !has_stderr) {
 		request_fail(r, REASON_NO_DESCRIPTORS, strerror(errno));
 		return true;
 	}

@@ -137,7 +137,7 @@ open_name(struct walk *w, const char *name, size_t length, struct stat *st)
 	if (buffer_append(script, "/", 1) == -1 ||
 	    buffer_append(script, name, length) == -1 ||
 	    buffer_append(script, "", 1) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	name = script->data + script->length - 1 - length;
 	if ((fd = fd_open_path(w->directory, name)) == -1)
 		return refuse_errno(w, errno);
@@ -219,7 +219,7 @@ accept_file(struct walk *w, const struct stat *st)
 	const char *name;
 
 	if (name_true_directory(w) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	name = strrchr(r->script.data, '/') + 1;
 	if (!S_ISREG(st->st_mode))
 		return refuse(w, REASON_NOT_A_FILE, 0,
@@ -256,7 +256,7 @@ try_index(struct walk *w)
 			if (buffer_printf(&r->name, "%s%s",
 				ends_in_slash ? "" : "/", name) == -1 ||
 			    buffer_append(&r->name, "", 1) == -1)
-				return refuse(w, REASON_FORK_FAILED, ENOMEM,
+				return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM,
 				    "out of memory");
 			return accept_file(w, &st);
 		}
@@ -326,7 +326,7 @@ open_root(struct walk *w, const char *root)
 	if (w->r->document_root == NULL ||
 	    buffer_append(script, root, w->root_length) == -1 ||
 	    buffer_append(script, "", 1) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	trace(w, "  root %s\n", root);
 	w->root = fd_open_followed(AT_FDCWD, root);
 	if (w->root == -1)
@@ -362,7 +362,7 @@ resolve_below_root(struct walk *w, const char *path)
 	found = walk_path(w, below, &end);
 	if (buffer_append(&r->name, path, (size_t)(end - path)) == -1 ||
 	    buffer_append(&r->name, "", 1) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	if (found == 0 && *end != '\0')
 		r->path_info = end;
 	return found == 1 ? try_index(w) : found;
@@ -380,7 +380,7 @@ resolve_fixed_script(struct walk *w, const char *path)
 
 	root = strndup(w->map->script, (size_t)(slash - w->map->script));
 	if (root == NULL)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	w->symlinks = SYMLINKS_ANY;
 	found = open_root(w, *root != '\0' ? root : "/");
 	free(root);
@@ -390,7 +390,7 @@ resolve_fixed_script(struct walk *w, const char *path)
 		return refuse(w, REASON_NOT_A_FILE, 0, "is a directory");
 	if (buffer_append(&r->name, path, (size_t)(below - path)) == -1 ||
 	    buffer_append(&r->name, "", 1) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	if (*below != '\0')
 		r->path_info = below;
 	return 0;
@@ -423,7 +423,7 @@ resolve_trusted(struct walk *w, const char *script_filename,
 	if (script_name == NULL)
 		script_name = script_filename + length;
 	if (buffer_append(&r->name, script_name, strlen(script_name) + 1) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	if (path_info != NULL && *path_info != '\0')
 		r->path_info = path_info;
 	return 0;

@@ -122,6 +122,7 @@ def test_all_errors_of_a_file_are_told_at_once(check, place):
         ("[www]\nlisten = /tmp/s\nuser = no-such-user-x\n", "no-such-user-x"),
         ("[www]\nlisten = /tmp/s\nenv.SCRIPT_NAME = x\n", "SCRIPT_NAME"),
         ("[www]\nlisten = /tmp/s\nenv.A-B = x\n", "A-B"),
+        ("[www]\nlisten = /tmp/s\nenv.HTTP_PROXY = x\n", "HTTP_PROXY"),
         ("[www]\nlisten = /tmp/s\nmax_header = 1\n", "max_header"),
         ("[www]\nlisten = /tmp/s\nmax_header = 300K\n", "max_header"),
         ("[www]\nlisten = /tmp/s\ngateways = 0\n", "gateways"),

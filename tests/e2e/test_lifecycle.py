@@ -276,7 +276,7 @@ def test_item_84_stderr_lines_reach_the_log(scgid):
 
 
 def test_item_84_endless_stderr_is_bounded(timed):
-    timed.script("endless.sh", "exec 1>/dev/null\nyes error-line >&2")
+    timed.script("endless.sh", "yes error-line >&2")
     timed.expect(text="reason=")
     timed.expect(text="stderr", optional=True)
     size = timed.stderr.stat().st_size
@@ -340,6 +340,26 @@ def test_item_86_slots_full_then_queued(start):
         assert connection.read().status == 200
         connection.close()
     assert float(one.entry(order[0].id)["queue_ms"]) > 100
+
+
+def test_item_86_first_come_first_served(start):
+    one = start({"www": (dict(STANDARD_POOL, workers=1), STANDARD_MAPS)})
+    place = one.writable("marks")
+    one.script(
+        "order.sh", 'echo "$QUERY_STRING" >>%s/order\nprintf "Content-Type: a/b\\n\\n"' % place
+    )
+    held = hold(one, 1, place)
+    wait_for(one.workers, "the slot to be taken")
+    waiting = []
+    for number in range(8):
+        before = one.picture()["scgid: gateway www"]
+        waiting.append(one.start("/cgi-bin/order.sh", query=str(number)))
+        wait_for(lambda: one.picture()["scgid: gateway www"] != before, "it to be accepted")
+    (place / "go").touch()
+    for connection in held + waiting:
+        assert connection.read().status == 200
+        connection.close()
+    assert (place / "order").read_text().split() == [str(n) for n in range(8)]
 
 
 def test_item_86_queue_timeout(start):

@@ -579,15 +579,17 @@ class Scgid:
             raise AssertionError("still there %.0f s after a signal:\n%s" % (timeout, tail))
         self.stopped = True
         self.log_stream.close()
-        assert code == 0, "exit %d:\n%s" % (code, self.tail())
-        wait_for(
-            lambda: not [p for p in pids if title(p).startswith("scgid: ")],
-            "every process to end",
-        )
-        left = [path for path in self.sockets.values() if os.path.exists(path)]
-        assert not left, "sockets left: %r" % left
-        self.check_log()
-        self.clean()
+        try:
+            assert code == 0, "exit %d:\n%s" % (code, self.tail())
+            wait_for(
+                lambda: not [p for p in pids if title(p).startswith("scgid: ")],
+                "every process to end",
+            )
+            left = [path for path in self.sockets.values() if os.path.exists(path)]
+            assert not left, "sockets left: %r" % left
+            self.check_log()
+        finally:
+            self.clean()
 
     def kill(self):
         """For an instance that is beyond repair."""
