@@ -30,6 +30,9 @@
 /* Room for the largest environment and the bookkeeping of the kernel. */
 #define MESSAGE_BUFFER (512 * 1024)
 
+/* How long to wait when the kernel has no memory for a message. */
+#define SHORT_OF_MEMORY_MS 5
+
 void
 fd_close(int *fd)
 {
@@ -236,6 +239,8 @@ fd_send_message(int socket, const struct iovec *parts, int part_count,
 			struct pollfd p = {.fd = socket, .events = POLLOUT};
 
 			poll(&p, 1, -1);
+		} else if ((errno == ENOMEM || errno == ENOBUFS) && wait) {
+			poll(NULL, 0, SHORT_OF_MEMORY_MS);
 		} else if (errno != EINTR) {
 			return -1;
 		}
@@ -289,8 +294,11 @@ fd_receive_message(
 		n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n == -1 && errno == EINTR);
 	*fd_count = 0;
-	if (n == -1)
+	if (n == -1) {
+		if (errno == ENOMEM || errno == ENOBUFS)
+			errno = EAGAIN; /* the message is still there */
 		return -1;
+	}
 	collect_descriptors(&message, fds, fd_count);
 	if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
 		while (*fd_count > 0)

@@ -129,13 +129,13 @@ front_on_writable(evutil_socket_t fd, short what, void *arg)
 		return;
 	buffer_fini(&r->out);
 	front_watch(r);
+	relay_resume(r);
 	if (r->response_whole) {
 		front_close(r);
 		request_finish_if_done(r);
-		return;
+	} else {
+		relay_judge(r);
 	}
-	relay_resume(r);
-	relay_judge(r);
 }
 
 /* Read and drop up to a chunk.  Its size, 0 at the end, -1 and errno. */

@@ -224,10 +224,12 @@ relay_on_readable(evutil_socket_t fd, short what, void *arg)
 	ssize_t n = read(fd, chunk, GATEWAY_CHUNK);
 
 	(void)what;
-	if (n == -1 && errno == EINTR)
+	if (n == -1 && (errno == EINTR || errno == EAGAIN))
 		return;
 	r->last_output_at = clock_now();
-	if (n <= 0) {
+	if (n == -1) {
+		request_fail(r, REASON_TRUNCATED_BODY, strerror(errno));
+	} else if (n == 0) {
 		relay_stop(r);
 		relay_judge(r);
 	} else if (r->redirect_pending) {

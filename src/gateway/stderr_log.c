@@ -5,6 +5,7 @@
 
 #include <sys/ioctl.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -125,6 +126,8 @@ read_some(struct request *r, size_t limit)
 	ssize_t n;
 
 	n = read(s->fd, data, limit < sizeof(data) ? limit : sizeof(data));
+	if (n == -1 && (errno == EINTR || errno == EAGAIN))
+		return true;
 	if (n <= 0)
 		return false;
 	take(r, data, (size_t)n);

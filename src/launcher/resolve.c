@@ -85,9 +85,10 @@ refuse_errno(struct walk *w, int error)
 	case EMFILE:
 	case ENFILE:
 		return refuse(w, REASON_NO_DESCRIPTORS, error, strerror(error));
+	case ENOMEM:
+		return refuse(w, REASON_OUT_OF_MEMORY, error, strerror(error));
 	default:
-		return refuse(
-		    w, REASON_PERMISSION_DENIED, error, strerror(error));
+		return refuse(w, REASON_FORK_FAILED, error, strerror(error));
 	}
 }
 

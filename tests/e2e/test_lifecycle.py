@@ -551,3 +551,23 @@ def test_burst_beyond_the_backlog(start):
             data += got
         assert data.startswith((b"Status: 200", b"Status: 503")), data
         sock.close()
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
+@pytest.mark.parametrize("announced", [True, False], ids=["length", "no-length"])
+def test_a_reader_that_is_late_costs_no_slot(scgid, tcp, announced):
+    """The front end takes the last part late: all is over when it has it."""
+    size = 4000000
+    field = "Content-Length: %d\\n" % size if announced else ""
+    scgid.script(
+        "large.sh",
+        "printf 'Content-Type: a/b\\n%s\\n'; head -c %d /dev/zero" % (field, size),
+    )
+    with scgid.start("/cgi-bin/large.sh", tcp=tcp) as connection:
+        first = connection.read_some(10)
+        # Nothing to wait for: that it stalls is that nothing happens.
+        time.sleep(0.2)
+        reply = connection.read(connection.id, start=first)
+    assert (reply.status, len(reply.body), reply.broken) == (200, size, None)
+    entry = scgid.entry(reply, timeout=3.0)
+    assert (entry["status"], entry["reason"], entry["exit"]) == (200, "none", 0)

@@ -49,6 +49,18 @@ def test_users_of_the_roles(scgid):
 
 
 @pytest.mark.root
+def test_groups_of_whoever_started_it_are_dropped(start):
+    one = start(
+        {"www": (STANDARD_POOL, STANDARD_MAPS)}, preexec=lambda: os.setgroups([0, 4, 24, 42])
+    )
+    for what, name in (("gateway www", GATEWAY_USER), ("launcher www", POOL_USER)):
+        own = os.getgrouplist(name, user_ids(name)[1])
+        found = {int(n) for n in status_of(one.role(what))["Groups"].split()}
+        assert found <= set(own), what
+    assert set(one.tell()["groups"]) <= set(os.getgrouplist(POOL_USER, user_ids(POOL_USER)[1]))
+
+
+@pytest.mark.root
 def test_a_pool_without_user_is_an_error_as_root(start):
     one = start({"www": ({}, STANDARD_MAPS)}, ready=False, user_keys=False)
     assert one.process.wait(10) == 78

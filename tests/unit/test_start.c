@@ -71,8 +71,10 @@ tell(int argc, char **argv)
 static void
 make_file(const char *name, const char *text, size_t length, mode_t mode)
 {
-	int fd = open(name, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0600);
+	int fd;
 
+	(void)unlink(name);
+	fd = open(name, O_CREAT | O_WRONLY | O_EXCL | O_CLOEXEC, 0600);
 	assert_true(fd != -1);
 	assert_int_equal(fd_write_all(fd, text, length), 0);
 	assert_int_equal(fchmod(fd, mode), 0);
@@ -216,7 +218,6 @@ test_item_42_line_ends_and_no_interpreter(void **state)
 	(void)state;
 	check_script(BYTES("#!/bin/sh\r\nexit 0\r\n"), REASON_CRLF_SHEBANG,
 	    "./script: ");
-	check_script(BYTES("#!/bin/sh -e\r\n"), REASON_CRLF_SHEBANG, "DOS");
 	check_script(BYTES("#!\r\n"), REASON_CRLF_SHEBANG, "DOS");
 	check_script(
 	    BYTES("echo hello\n"), REASON_BAD_EXECUTABLE, "no #! line");
@@ -377,10 +378,10 @@ test_crlf(void **state)
 	static const struct {
 		const char *text;
 		int wanted;
-	} cases[] = {{"#!/bin/sh\r\n", 1}, {"#!\r\n", 1},
-	    {"#!/bin/sh\n\r\n", 0}, {"#!/bin/sh\r", 0}, {"#!/bin/sh \rx\n", 0},
-	    {"\r\n", 0}, {"\n", 0}, {"", 0}, {"#", 0}, {"#!", 0}, {"#!\n", 0},
-	    {"x#!\r\n", 0}};
+	} cases[] = {{"#!/bin/sh\r\n", 1}, {"#!/bin/sh -e\r\n", 1},
+	    {"#!\r\n", 1}, {"#!/bin/sh\n\r\n", 0}, {"#!/bin/sh\r", 0},
+	    {"#!/bin/sh \rx\n", 0}, {"\r\n", 0}, {"\n", 0}, {"", 0}, {"#", 0},
+	    {"#!", 0}, {"#!\n", 0}, {"x#!\r\n", 0}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
