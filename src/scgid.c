@@ -299,7 +299,7 @@ fork_frontend(struct http_frontend *frontend)
 
 	if (pid != 0)
 		return pid;
-	process_die_with_parent();
+	process_reset_signals();
 	log_set_role("frontend");
 	process_set_title("frontend");
 	if (geteuid() == 0 &&
@@ -307,6 +307,8 @@ fork_frontend(struct http_frontend *frontend)
 		privileges_drop("nobody", nobody->pw_uid, nobody->pw_gid) ==
 		    -1))
 		fatal("cannot become nobody");
+	/* A change of user would undo this. */
+	process_die_with_parent();
 	exit(http_frontend_run(frontend) == 0 ? 0 : EXIT_FAILED);
 }
 
@@ -325,18 +327,11 @@ fork_supervisor(struct config *config, struct http_frontend *frontend)
 
 /* Ends both when one ends, or when we are told to. */
 static int
-mind_children(pid_t supervisor, pid_t frontend)
+mind_children(pid_t supervisor, pid_t frontend, const sigset_t *awaited)
 {
-	sigset_t awaited;
-	int s = 0, status = 0;
+	int s = 0;
 
-	sigemptyset(&awaited);
-	sigaddset(&awaited, SIGCHLD);
-	sigaddset(&awaited, SIGTERM);
-	sigaddset(&awaited, SIGINT);
-	sigprocmask(SIG_BLOCK, &awaited, NULL);
-	if (waitpid(-1, &status, WNOHANG) == 0)
-		sigwait(&awaited, &s);
+	sigwait(awaited, &s);
 	kill(frontend, SIGTERM);
 	kill(supervisor, SIGINT);
 	while (waitpid(-1, NULL, 0) != -1 || errno == EINTR)
@@ -353,12 +348,19 @@ serve_config(struct config *config, const char *socket_path, const char *listen)
 	char error[HTTP_ERROR_SIZE];
 	struct http_frontend *frontend = http_frontend_new(&http, error);
 	pid_t supervisor, child;
+	sigset_t awaited;
 	int result;
 
 	if (frontend == NULL) {
 		fprintf(stderr, "scgid: %s\n", error);
 		return EXIT_FAILED;
 	}
+	/* Blocked before there are children, so that no end is missed. */
+	sigemptyset(&awaited);
+	sigaddset(&awaited, SIGCHLD);
+	sigaddset(&awaited, SIGTERM);
+	sigaddset(&awaited, SIGINT);
+	sigprocmask(SIG_BLOCK, &awaited, NULL);
 	supervisor = fork_supervisor(config, frontend);
 	child = fork_frontend(frontend);
 	printf("scgid: serving %s as %s on %s (Ctrl-C stops)\n",
@@ -367,7 +369,7 @@ serve_config(struct config *config, const char *socket_path, const char *listen)
 					       : "yourself",
 	    http_frontend_url(frontend));
 	fflush(stdout);
-	result = mind_children(supervisor, child);
+	result = mind_children(supervisor, child, &awaited);
 	http_frontend_free(frontend);
 	return result;
 }

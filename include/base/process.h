@@ -55,6 +55,12 @@ void process_die_with_parent(void);
  */
 unsigned long process_count_oom_kills(void);
 
+/*
+ * process_ignore_signals: ignore what a terminal, a pkill or a limit might
+ * send: whoever calls this is told by other means what to do.
+ */
+void process_ignore_signals(void);
+
 /* process_reset_signals: every disposition default, nothing blocked. */
 void process_reset_signals(void);
 

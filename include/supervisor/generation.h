@@ -50,6 +50,15 @@ void generation_free(struct generation *g);
  */
 int64_t generation_revive(struct generation *g);
 
+/*
+ * generation_end_launchers: kill launchers that have not ended although their
+ * gateway has, after a while.  Returns when the next is due, 0: none.
+ */
+int64_t generation_end_launchers(struct generation *g);
+
+/* generation_close_listeners: nobody can connect any more. */
+void generation_close_listeners(struct generation *g);
+
 /* generation_has_roles: whether any process of it runs. */
 bool generation_has_roles(const struct generation *g);
 

@@ -135,9 +135,8 @@ fd_message_pair(int ends[2])
 int
 fd_set_nonblocking(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	return flags == -1 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	/* Of the flags that can be set, what is made here has no other. */
+	return fcntl(fd, F_SETFL, O_NONBLOCK);
 }
 
 int
@@ -333,6 +332,24 @@ int
 fd_open_path(int directory, const char *name)
 {
 	return openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int
+fd_set_access(int fd, uid_t owner, gid_t group, mode_t mode)
+{
+	char path[64];
+
+	if ((owner != (uid_t)-1 || group != (gid_t)-1) &&
+	    fchownat(fd, "", owner, group, AT_EMPTY_PATH) == -1)
+		return -1;
+#if defined(__linux__)
+	/* fchmod refuses a descriptor that is only for walking. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, mode);
+#else
+	(void)path;
+	return fchmodat(fd, "", mode, AT_EMPTY_PATH);
+#endif
 }
 
 int

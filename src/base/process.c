@@ -202,6 +202,16 @@ process_restore_descriptor_limit(void)
 }
 
 void
+process_ignore_signals(void)
+{
+	static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE,
+	    SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ};
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+}
+
+void
 process_reset_signals(void)
 {
 	struct sigaction action;

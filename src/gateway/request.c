@@ -33,6 +33,9 @@
 #include "gateway/schedule.h"
 #include "gateway/stderr_log.h"
 
+/* A signal that could not be sent is sent again; microseconds. */
+#define SIGNAL_AGAIN 50000
+
 static const char *const state_names[] = {"reading-header", "reading-body",
     "queued", "running", "responding", "lingering", "ending", "closed"};
 
@@ -55,6 +58,15 @@ request_set_state(struct request *r, enum request_state state)
 
 const char *
 request_param(const struct request *r, const char *name)
+{
+	if (r->redirected.length > 0)
+		return scgi_get_param(
+		    r->redirected.data, r->redirected.length, name);
+	return request_original(r, name);
+}
+
+const char *
+request_original(const struct request *r, const char *name)
 {
 	if (r->header.params == NULL)
 		return NULL;
@@ -125,6 +137,7 @@ request_begin(struct gateway *g, int fd, bool is_unix)
 	event_assign(&r->front_event, g->base, fd, 0, NULL, NULL);
 	TAILQ_INSERT_TAIL(&g->requests, r, entry);
 	g->open_count++;
+	front_begin(r);
 	receive_start(r);
 	return 0;
 }
@@ -181,11 +194,13 @@ request_fail(struct request *r, enum reason reason, const char *detail)
 	bool answer =
 	    r->state <= REQUEST_RUNNING && reason != REASON_CLIENT_ABORTED;
 
-	if (r->reason == REASON_NONE)
+	bool is_first = r->reason == REASON_NONE;
+
+	if (is_first)
 		r->reason = reason;
 	if (is_silent(r))
 		answer = false;
-	else
+	else if (is_first)
 		request_log_failure(r, detail);
 	schedule_remove(r);
 	r->redirect_pending = false;
@@ -235,12 +250,17 @@ request_free(struct request *r)
 	gateway_request_gone(g);
 }
 
-/* The worker is reaped and its stdout closed: the slot is free. */
+/*
+ * The worker is reaped and its stdout closed: the slot is free, once its
+ * launcher has been told to end what is left of its group.
+ */
 static void
 end_run(struct request *r)
 {
-	if (r->run.group_left)
-		link_signal(r, SIGKILL);
+	if (r->run.group_left && link_signal(r, SIGKILL) == -1) {
+		r->kill_at = clock_now() + SIGNAL_AGAIN;
+		return;
+	}
 	r->run.group_left = false;
 	r->kill_at = 0;
 	stderr_log_stop(r);

@@ -34,7 +34,8 @@ close_pipes(struct pipes *p)
 
 /*
  * A script that opens /dev/stdout or /dev/stderr opens the pipe again, which
- * belongs to us: as another user it needs the permission.
+ * belongs to us: as another user it needs the permission to write.  As our own
+ * user it may read, and take what we were told is there: we must not wait.
  */
 static int
 open_pipes(struct pipes *p, bool other_user)
@@ -44,6 +45,10 @@ open_pipes(struct pipes *p, bool other_user)
 		goto fail;
 	if (other_user &&
 	    (fchmod(p->out[1], 0622) == -1 || fchmod(p->err[1], 0622) == -1))
+		goto fail;
+	if (!other_user &&
+	    (fd_set_nonblocking(p->out[0]) == -1 ||
+		fd_set_nonblocking(p->err[0]) == -1))
 		goto fail;
 	return 0;
 fail:
@@ -90,7 +95,9 @@ start_request(struct request *r, struct link *link)
 	r->run.id = g->next_run++;
 	if (link_run(link, r, stdio) == -1) {
 		close_pipes(&p);
-		if (errno == EAGAIN || errno == EPIPE || errno == ECONNRESET)
+		if (errno == EAGAIN)
+			return true; /* another launcher may have room */
+		if (errno == EPIPE || errno == ECONNRESET)
 			return false;
 		request_fail(r,
 		    errno == EMSGSIZE ? REASON_ENVIRONMENT_TOO_LARGE

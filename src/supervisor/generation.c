@@ -16,6 +16,9 @@
 #include "base/log.h"
 #include "gateway/gateway.h"
 
+/* How long a launcher may take to end after its gateway; microseconds. */
+#define LAUNCHER_TIME 2000000
+
 #define FOR_EACH_TEAM(g, p, t)                                                \
 	for (struct pool_state *p = (g)->pools;                               \
 	     p < (g)->pools + (g)->pool_count; p++)                           \
@@ -99,9 +102,15 @@ generation_take_over(struct generation *g, struct generation *previous)
 		}
 	}
 	generation_order(previous, GATEWAY_ORDER_DRAIN);
-	for (size_t p = 0; p < previous->pool_count; p++)
-		for (size_t i = 0; i < previous->pools[p].listening_count; i++)
-			listening_close(&previous->pools[p].listening[i]);
+	generation_close_listeners(previous);
+}
+
+void
+generation_close_listeners(struct generation *g)
+{
+	for (size_t p = 0; p < g->pool_count; p++)
+		for (size_t i = 0; i < g->pools[p].listening_count; i++)
+			listening_close(&g->pools[p].listening[i]);
 }
 
 void
@@ -166,6 +175,33 @@ generation_revive(struct generation *g)
 	return next;
 }
 
+static void
+kill_launchers(struct team *t)
+{
+	for (unsigned i = 0; i < t->launcher_count; i++)
+		if (t->launchers[i].pid > 1)
+			kill(t->launchers[i].pid, SIGKILL);
+}
+
+/* One that is stopped, or hangs in a dead file system, sees no end. */
+int64_t
+generation_end_launchers(struct generation *g)
+{
+	int64_t now = clock_now(), next = 0;
+
+	FOR_EACH_TEAM(g, p, t)
+	{
+		int64_t due = t->gateway.ended_at + LAUNCHER_TIME;
+
+		if (t->gateway.pid != -1 || !has_launchers(t))
+			continue;
+		if (due <= now)
+			kill_launchers(t);
+		sooner(&next, due > now ? due : now + LAUNCHER_TIME);
+	}
+	return next;
+}
+
 bool
 generation_has_roles(const struct generation *g)
 {
@@ -207,9 +243,7 @@ generation_kill(struct generation *g)
 	{
 		if (t->gateway.pid > 1)
 			kill(t->gateway.pid, SIGKILL);
-		for (unsigned i = 0; i < t->launcher_count; i++)
-			if (t->launchers[i].pid > 1)
-				kill(t->launchers[i].pid, SIGKILL);
+		kill_launchers(t);
 	}
 }
 

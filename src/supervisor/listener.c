@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -66,7 +67,11 @@ remove_stale(const struct config_listener *listener, const char *path)
 		return -1;
 	}
 	log_info("%s: removing a stale socket", path);
-	return unlink(path);
+	if (unlink(path) == -1) {
+		log_error("%s: cannot remove the stale socket", path);
+		return -1;
+	}
+	return 0;
 }
 
 static int
@@ -75,11 +80,17 @@ set_access(const struct config_pool *pool, const char *path)
 	bool has_owner = pool->listen_owner.name != NULL;
 	bool has_group = pool->listen_group.name != NULL;
 
-	if ((has_owner || has_group) &&
-	    lchown(path, has_owner ? pool->listen_owner.uid : (uid_t)-1,
-		has_group ? pool->listen_group.gid : (gid_t)-1) == -1)
-		return -1;
-	return chmod(path, pool->listen_mode);
+	int fd = fd_open_path(AT_FDCWD, path), n = -1;
+	struct stat st;
+
+	/* By descriptor: in a directory of others the name may change. */
+	if (fd != -1 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+		n = fd_set_access(fd,
+		    has_owner ? pool->listen_owner.uid : (uid_t)-1,
+		    has_group ? pool->listen_group.gid : (gid_t)-1,
+		    pool->listen_mode);
+	fd_close(&fd);
+	return n;
 }
 
 /* Mode 0 until it belongs to whom it should; then nobody has been let in. */

@@ -86,6 +86,7 @@ enter_role(
 	if (log > STDERR_FILENO)
 		keep[count++] = log;
 	fd_close_others(keep, count);
+	log_reconnect();
 	name_role(role, pool);
 }
 
@@ -127,11 +128,8 @@ run_gateway(struct team *t, int control, const int *launchers)
 	if (p->access_log != -1)
 		keep[n++] = p->access_log;
 	enter_role("gateway", p->pool, keep, n);
-	/* A terminal's interrupt is for the supervisor, which tells us. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
+	/* They are for the supervisor, which tells us. */
+	process_ignore_signals();
 	role_become_gateway(p->config);
 	if (gateway_run(&options) == -1)
 		fatal("the gateway failed");
@@ -283,6 +281,7 @@ role_throttle(struct role *role)
 	int64_t now = clock_now();
 
 	role->pid = -1;
+	role->ended_at = now;
 	if (now - role->started_at >= LIVED_WELL)
 		role->delay = 0;
 	role->start_at = now + role->delay;

@@ -26,6 +26,9 @@
 #define DRAIN_TIME (30 * SECOND)
 #define STOP_TIME  (5 * SECOND)
 
+/* Whoever ran `helper & exec scgid`. */
+#define ELDERS_MAX 16
+
 enum supervisor_state {
 	SUPERVISOR_SERVING,
 	SUPERVISOR_DRAINING, /* gateways accept no more and end when idle */
@@ -37,6 +40,9 @@ struct supervisor {
 	const char *path;		    /* of the configuration, borrowed */
 	struct generation_list generations; /* the current one first */
 	enum supervisor_state state;
+	bool has_orphans;	  /* a launcher died; look for what it left */
+	pid_t elders[ELDERS_MAX]; /* children from before we began */
+	size_t elder_count;
 	int64_t deadline; /* when the next state is forced; 0: none */
 };
 
@@ -76,6 +82,7 @@ catch_signals(sigset_t *while_waiting)
 		sigaction(caught[i], &action, NULL);
 	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
+	sigaction(SIGXFSZ, &action, NULL);
 }
 
 static struct generation *
@@ -99,11 +106,17 @@ find_role(struct supervisor *s, pid_t pid, struct team **team, int *launcher)
 static void
 kill_orphan(pid_t pid, void *arg)
 {
+	struct supervisor *s = arg;
 	struct team *team;
 	int launcher;
 
-	if (!find_role(arg, pid, &team, &launcher))
-		process_kill_child(pid);
+	for (size_t i = 0; i < s->elder_count; i++)
+		if (s->elders[i] == pid)
+			return;
+	if (find_role(s, pid, &team, &launcher))
+		return;
+	s->has_orphans = true;
+	process_kill_child(pid);
 }
 
 static void
@@ -127,25 +140,26 @@ log_death(struct supervisor *s, const struct team *t, int launcher, int status)
 static void
 reap(struct supervisor *s)
 {
-	bool may_have_orphans = false;
 	struct team *team;
 	int status, launcher;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		may_have_orphans = true;
 		if (!find_role(s, pid, &team, &launcher))
 			continue; /* was an orphan */
 		log_death(s, team, launcher, status);
 		if (launcher != -1) {
 			role_throttle(&team->launchers[launcher]);
+			s->has_orphans = true;
 		} else {
 			role_throttle(&team->gateway);
 			fd_close(&team->control);
 		}
 	}
-	if (may_have_orphans)
+	if (s->has_orphans) {
+		s->has_orphans = false;
 		process_each_child(kill_orphan, s);
+	}
 }
 
 /* Free the generations that have drained. */
@@ -233,9 +247,10 @@ enter_state(struct supervisor *s, enum supervisor_state state)
 		s->deadline = 0;
 	}
 	TAILQ_FOREACH (g, &s->generations, entry) {
-		if (state == SUPERVISOR_DRAINING)
+		if (state == SUPERVISOR_DRAINING) {
 			generation_order(g, GATEWAY_ORDER_DRAIN);
-		else if (state == SUPERVISOR_STOPPING)
+			generation_close_listeners(g);
+		} else if (state == SUPERVISOR_STOPPING)
 			generation_stop(g);
 		else
 			generation_kill(g);
@@ -295,16 +310,26 @@ wait_until(int64_t when, const sigset_t *while_waiting)
 	ppoll(NULL, 0, when != 0 ? &wait : NULL, while_waiting);
 }
 
+/* Of two times, of which 0 is never. */
+static int64_t
+sooner(int64_t a, int64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 static void
 supervise(struct supervisor *s, const sigset_t *while_waiting)
 {
 	for (;;) {
 		int64_t next = s->deadline;
+		struct generation *g;
 
 		if (s->state == SUPERVISOR_SERVING)
 			next = generation_revive(current(s));
 		else if (!has_roles(s))
 			return;
+		TAILQ_FOREACH (g, &s->generations, entry)
+			next = sooner(next, generation_end_launchers(g));
 		wait_until(next, while_waiting);
 		handle_signals(s);
 		if (s->deadline != 0 && clock_now() >= s->deadline)
@@ -313,6 +338,15 @@ supervise(struct supervisor *s, const sigset_t *while_waiting)
 				? SUPERVISOR_STOPPING
 				: SUPERVISOR_KILLING);
 	}
+}
+
+static void
+note_elder(pid_t pid, void *arg)
+{
+	struct supervisor *s = arg;
+
+	if (s->elder_count < ELDERS_MAX)
+		s->elders[s->elder_count++] = pid;
 }
 
 static int
@@ -359,6 +393,7 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 	}
 	process_raise_descriptor_limit();
 	process_adopt_orphans();
+	process_each_child(note_elder, &s);
 	catch_signals(&while_waiting);
 	if (start(&s, config, &daemon) == 0) {
 		supervise(&s, &while_waiting);

@@ -67,7 +67,9 @@ def test_item_87_reload_in_the_middle_of_a_request(start):
         (r"^\[scgid\]", "[scgid", "scgid.conf:"),
     ],
 )
-def test_an_invalid_configuration_changes_nothing(start, pattern, replacement, complaint):
+def test_an_invalid_configuration_changes_nothing(
+    start, pattern, replacement, complaint
+):
     one = start({"www": ({}, MAPS)})
     before = roles(one)
     edit(one, pattern, replacement)
@@ -165,7 +167,9 @@ def test_no_request_fails_in_thirty_reloads(start, servers):
         seen = len(one.read_log())
         hup(one)
         wait_for(
-            lambda: any("reloaded" in l.text for l in one.read_log()[seen:]), "reload", 20.0
+            lambda: any("reloaded" in l.text for l in one.read_log()[seen:]),
+            "reload",
+            20.0,
         )
     report, _ = wrk.communicate(timeout=60)
     assert "Non-2xx" not in report and "Socket errors" not in report, report

@@ -161,11 +161,8 @@ test_item_01_split_at_every_byte(void **state)
 static void
 test_item_02_netstring_length(void **state)
 {
-	static const char *const wrong[] = {"x",
-	    "24x:", "-24:", "+24:", " 24:", "24 :", "0x18:",
-	    "\xb2"
-	    "4:",
-	    "GET / HTTP/1.1\r\n", "\x16\x03\x01"};
+	static const char *const wrong[] = {"x", "24x:", "-24:", "+24:", " 24:",
+	    "24 :", "0x18:", "\2624:", "GET / HTTP/1.1\r\n", "\x16\x03\x01"};
 	struct scgi_header h;
 
 	(void)state;
