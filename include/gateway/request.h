@@ -81,14 +81,15 @@ struct request {
 	bool front_is_writing; /* front_event is for EV_WRITE */
 	struct event front_event;
 	struct event timer;
-	bool is_receiving; /* front_event is for EV_READ */
-	bool is_whole;	   /* header and body are here */
-	size_t held;	   /* bytes of the request left unread on purpose */
-	int64_t linger_until;
-	size_t discarded;  /* bytes read only to be dropped */
-	struct buffer in;  /* the header; then what it borrows from */
-	int unsent;	   /* in the kernel, when last looked at */
-	struct buffer out; /* what the front end has not taken yet */
+	bool is_receiving;    /* front_event is for EV_READ */
+	bool is_whole;	      /* header and body are here */
+	size_t held;	      /* bytes of the request left unread on purpose */
+	int64_t linger_at;    /* when it has been silent for too long */
+	int64_t linger_until; /* how long it may go on at all */
+	size_t discarded;     /* bytes read only to be dropped */
+	struct buffer in;     /* the header; then what it borrows from */
+	int unsent;	      /* in the kernel, when last looked at */
+	struct buffer out;    /* what the front end has not taken yet */
 
 	/* the request */
 	struct scgi_header header; /* borrows from in */

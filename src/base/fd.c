@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -213,6 +214,7 @@ fd_send_message(int socket, const struct iovec *parts, int part_count,
 	struct iovec vector[4];
 	ssize_t n;
 
+	assert(part_count <= 4 && fd_count <= FD_PASS_MAX);
 	memset(&message, 0, sizeof(message));
 	memcpy(vector, parts, (size_t)part_count * sizeof(*parts));
 	message.msg_iov = vector;

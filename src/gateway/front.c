@@ -25,9 +25,9 @@
  * What a front end may still send after an early answer, how long it may be
  * silent, and how long it may take in all (microseconds).
  */
-#define LINGER_BYTES (64 * 1024 * 1024)
-#define LINGER_MS    5000
-#define LINGER_MOST  30000000
+#define LINGER_BYTES  (64 * 1024 * 1024)
+#define LINGER_SILENT 5000000
+#define LINGER_MOST   30000000
 
 static void front_on_writable(evutil_socket_t, short, void *);
 
@@ -83,6 +83,7 @@ front_wait_writable(struct request *r)
 	event_assign(&r->front_event, r->gateway->base, r->front_fd,
 	    EV_WRITE | EV_PERSIST, front_on_writable, r);
 	event_add(&r->front_event, NULL);
+	ioctl(r->front_fd, TIOCOUTQ, &r->unsent);
 	relay_pause(r);
 }
 
@@ -181,6 +182,7 @@ close_now(struct request *r)
 	event_del(&r->front_event);
 	fd_close(&r->front_fd);
 	buffer_fini(&r->out);
+	r->stalled_at = 0;
 	if (r->state != REQUEST_ENDING)
 		request_set_state(r, REQUEST_ENDING);
 }
@@ -197,7 +199,7 @@ front_on_lingering(evutil_socket_t fd, short what, void *arg)
 		return;
 	if (n > 0 && (r->discarded += (size_t)n) < LINGER_BYTES &&
 	    clock_now() < r->linger_until) {
-		request_set_timer(r, LINGER_MS);
+		r->linger_at = clock_now() + LINGER_SILENT;
 		return;
 	}
 	close_now(r);
@@ -217,8 +219,9 @@ front_linger(struct request *r)
 	    EV_READ | EV_PERSIST, front_on_lingering, r);
 	event_add(&r->front_event, NULL);
 	request_set_state(r, REQUEST_LINGERING);
+	r->linger_at = clock_now() + LINGER_SILENT;
 	r->linger_until = clock_now() + LINGER_MOST;
-	request_set_timer(r, LINGER_MS);
+	request_set_deadline(r);
 }
 
 /* How this connection ends if it is closed, by whatever: in a reset or not. */

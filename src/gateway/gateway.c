@@ -149,13 +149,12 @@ begin_drain(struct gateway *g)
 {
 	if (g->is_draining)
 		return;
-	for (size_t i = 0; i < g->listener_count; i++) {
-		event_del(&g->listeners[i].event);
+	for (size_t i = 0; i < g->listener_count; i++)
 		accept_waiting(g, &g->listeners[i]);
-		fd_close(&g->listeners[i].fd);
-	}
-	g->is_listening = false;
 	g->is_draining = true;
+	gateway_update_listening(g);
+	for (size_t i = 0; i < g->listener_count; i++)
+		fd_close(&g->listeners[i].fd);
 	if (g->open_count == 0)
 		event_base_loopbreak(g->base);
 }

@@ -160,7 +160,9 @@ prepare_body(struct request *r, size_t have, char detail[256])
 	    (open_body(r) == -1 ||
 		store_body(r, r->in.data + r->header.size, have) == -1)) {
 		describe_spool(r, detail);
-		return REASON_SPOOL_FAILED;
+		return errno == EMFILE || errno == ENFILE
+		    ? REASON_NO_DESCRIPTORS
+		    : REASON_SPOOL_FAILED;
 	}
 	return REASON_NONE;
 }

@@ -291,7 +291,7 @@ request_finish_if_done(struct request *r)
 	}
 	if (r->state == REQUEST_ENDING && !r->run.has_slot)
 		request_free(r);
-	else if (r->state != REQUEST_LINGERING)
+	else
 		request_set_deadline(r);
 	schedule_dispatch(g);
 }

@@ -348,7 +348,9 @@ on_signal(struct launcher *l, const struct protocol_message *m)
 		return; /* its EXITED is on the way */
 	assert(w->pid > 1);
 	if (m->code == 0) {
-		tell_started(l, w);
+		/* One that is dying is not running: EXITED will tell. */
+		if (w->is_reaped || !process_is_exiting(w->pid))
+			tell_started(l, w);
 		return;
 	}
 	if (!w->is_reaped || group_has_members(w->pid))

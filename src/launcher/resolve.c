@@ -45,14 +45,13 @@ refuse(struct walk *w, enum reason reason, int error, const char *what)
 {
 	char safe[1024];
 	struct resolved *r = w->r;
+	const char *path = r->script.data != NULL ? r->script.data : "";
 
 	r->reason = reason;
 	r->error = error;
 	r->detail.length = 0;
 	buffer_printf(&r->detail, "%s: %s",
-	    log_escape(safe, sizeof(safe), r->script.data,
-		strnlen(r->script.data, r->script.length)),
-	    what);
+	    log_escape(safe, sizeof(safe), path, strlen(path)), what);
 	trace(w, "  refused: %s\n",
 	    r->detail.data != NULL ? r->detail.data : what);
 	return -1;
@@ -253,6 +252,8 @@ try_index(struct walk *w)
 
 			close(fd);
 			r->reason = REASON_NONE;
+			r->error = 0;
+			r->detail.length = 0;
 			r->name.length--;
 			if (buffer_printf(&r->name, "%s%s",
 				ends_in_slash ? "" : "/", name) == -1 ||

@@ -27,8 +27,8 @@
 
 /* A role that dies early starts again ever later.  In microseconds. */
 #define DELAY_FIRST 100000
-#define DELAY_MAX   60000000
-#define LIVED_WELL  5000000
+#define DELAY_MAX   30000000
+#define LIVED_WELL  500000
 
 /* Exit status of a launcher whose gateway broke the protocol. */
 #define LAUNCHER_BETRAYED 76 /* EX_PROTOCOL of sysexits(3) */

@@ -30,6 +30,35 @@ def test_killed_gateway_breaks_the_response(start, tcp):
     wait_for(lambda: one.roles("gateway www"), "the gateway to be back")
 
 
+def test_crash_of_a_worker_that_takes_long_to_die(scgid):
+    """It closes stdout, then frees its huge stdin: not whole, not alive."""
+    scgid.script("half.py", HALF, interpreter="#!/usr/bin/python3\n")
+    scgid.expect(reason="killed-by-signal", optional=True)
+    for _ in range(3):
+        reply = scgid.request("/cgi-bin/half.py", b"x" * 200000000, method="POST")
+        assert reply.status == 200 and reply.broken
+
+
+HALF = """
+import os, signal
+os.write(1, b"Content-Type: a/b\\n\\nhalf")
+os.kill(os.getpid(), signal.SIGSEGV)
+"""
+
+
+def test_a_failure_is_logged_once(start):
+    """A front end that takes nothing, a script that ignores TERM."""
+    one = start({"www": (dict(STANDARD_POOL, idle_timeout="1s"), STANDARD_MAPS)})
+    one.script(
+        "stubborn.sh", "trap '' TERM; printf 'Content-Type: a/b\\n\\n'; yes & wait; sleep 30"
+    )
+    one.expect(reason="client-aborted", optional=True)
+    with one.start("/cgi-bin/stubborn.sh") as connection:
+        one.entry(connection.id, timeout=15.0)
+    lines = [l for l in one.recent() if "reason=client-aborted" in l.text]
+    assert len(lines) == 1
+
+
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 def test_item_11_late_bytes_behind_the_body(start, tcp):
     """What comes behind the body does not spoil the answer."""
@@ -189,7 +218,7 @@ def test_syslog(start, tmp_path):
             reply = connection.exchange(encode(nginx_params("/cgi-bin/hello.sh")))
         assert reply.status == 200
         lines.append(log.recv(8192))
-    assert all(b"status=200" in line for line in lines[1:])
+    assert all(b'"status":200' in line for line in lines[1:])
     gateways = {line.split(b"gateway www")[0].rsplit(b"[", 1)[-1] for line in lines[1:]}
     assert len(gateways) == 1
     one.touched = False

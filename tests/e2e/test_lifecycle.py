@@ -498,8 +498,8 @@ def test_item_88_descriptor_exhaustion_for_a_body(start):
         connection.send(encode(params))
         wait_for(
             lambda: len(os.listdir("/proc/%d/fd" % gateway))
-            > len(one.baseline["scgid: gateway www"]),
-            "the connection to be accepted",
+            > one.baseline["scgid: gateway www"][0] + 1,
+            "the connection and the file of its body",
         )
         old = set_limit(gateway, resource.RLIMIT_NOFILE, have + 2)
         one.expect(reason="no-descriptors")
