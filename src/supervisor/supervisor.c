@@ -362,6 +362,20 @@ supervise(struct supervisor *s, const sigset_t *while_waiting)
 	}
 }
 
+static void
+log_warnings(const struct config *config)
+{
+	struct buffer warnings = {0};
+	char *rest, *line;
+
+	config_warn(config, &warnings);
+	if (buffer_append(&warnings, "", 1) == 0)
+		for (line = strtok_r(warnings.data, "\n", &rest); line != NULL;
+		     line = strtok_r(NULL, "\n", &rest))
+			log_warnx("%s", line);
+	buffer_fini(&warnings);
+}
+
 static int
 open_pools(struct supervisor *s)
 {
@@ -401,6 +415,8 @@ supervisor_run(
 		goto out;
 	}
 	process_raise_descriptor_limit();
+	process_forbid_inspection();
+	log_warnings(config);
 	process_adopt_orphans();
 	catch_signals(&while_waiting);
 	if (open_pools(&s) == -1)
