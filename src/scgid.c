@@ -304,8 +304,9 @@ fork_frontend(struct http_frontend *frontend)
 	process_set_title("frontend");
 	if (geteuid() == 0 &&
 	    ((nobody = getpwnam("nobody")) == NULL ||
-		privileges_drop("nobody", nobody->pw_uid, nobody->pw_gid) ==
-		    -1))
+		privileges_drop(&(struct privileges){.name = "nobody",
+		    .uid = nobody->pw_uid,
+		    .gid = nobody->pw_gid}) == -1))
 		fatal("cannot become nobody");
 	/* A change of user would undo this. */
 	process_die_with_parent();
@@ -422,13 +423,26 @@ run_daemon(const struct arguments *a, struct config *config)
 }
 
 static int
+tell_test(const struct config *config, const char *file)
+{
+	struct buffer warnings = {0};
+
+	config_warn(config, &warnings);
+	if (warnings.length > 0)
+		fwrite(warnings.data, 1, warnings.length, stderr);
+	buffer_fini(&warnings);
+	printf("scgid: %s is fine\n", file);
+	return 0;
+}
+
+static int
 run_with_config(const struct arguments *a)
 {
 	struct config *config = load_config(a->file);
 	int result = 0;
 
 	if (a->mode == MODE_TEST)
-		printf("scgid: %s is fine\n", a->file);
+		result = tell_test(config, a->file);
 	else if (a->mode == MODE_DUMP)
 		result = config_print(config, stdout) == 0 ? 0 : EXIT_FAILED;
 	else if (a->mode == MODE_EXPLAIN)

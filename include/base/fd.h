@@ -4,6 +4,7 @@
 #ifndef BASE_FD_H
 #define BASE_FD_H
 
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -106,5 +107,20 @@ int fd_get_path(int fd, char *path, size_t size);
 
 /* fd_open_followed: the same, following links wherever they lead. */
 int fd_open_followed(int directory, const char *path);
+
+/*
+ * fd_stat_inside: stat `path` as a process sees it whose root directory is
+ * `root`; where the system cannot do that, an absolute symbolic link on the
+ * way is followed from our own root.  0, or -1.
+ */
+int fd_stat_inside(const char *root, const char *path, struct stat *st);
+
+/*
+ * fd_peer_user: who connected a Unix socket to us.  0, or -1.
+ */
+int fd_peer_user(int socket, uid_t *user);
+
+/* fd_listen_limit: the most a listen(2) backlog can be; 0: not known. */
+int fd_listen_limit(void);
 
 #endif

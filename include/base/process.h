@@ -39,6 +39,27 @@ void process_kill_child(pid_t pid);
 void process_forbid_new_privileges(void);
 
 /*
+ * process_forbid_inspection: no other process of our user may trace us, read
+ * our memory or see our descriptors.  Ends with exec.
+ */
+void process_forbid_inspection(void);
+
+/*
+ * process_hold_statistics: open now what process_each_child and
+ * process_count_oom_kills read, for who will change its root directory.
+ */
+void process_hold_statistics(void);
+
+/*
+ * process_drop_bounding: let no program that is started from here on have a
+ * capability, where we may say so (as root).
+ */
+void process_drop_bounding(void);
+
+/* process_drop_capabilities: keep none.  0, or -1 if one is left. */
+int process_drop_capabilities(void);
+
+/*
  * process_raise_descriptor_limit: take as many descriptors as the hard limit
  * allows.  process_restore_descriptor_limit: the limit from before, for those
  * who inherit it.

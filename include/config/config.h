@@ -32,6 +32,31 @@ struct config_user {
 	gid_t gid;
 };
 
+/* Supplementary groups. */
+struct config_groups {
+	struct config_list names; /* none: those of the user */
+	gid_t *ids;		  /* as many; owned */
+};
+
+/* Whom a listener lets in: a user, or a network. */
+struct config_peer {
+	char *text;    /* as written */
+	int family;    /* AF_UNIX: a user; AF_INET, AF_INET6: a network */
+	uid_t uid;     /* of a user */
+	unsigned bits; /* of the address that count */
+	unsigned char address[16]; /* in network order; 4 bytes of AF_INET */
+};
+
+/* Of each worker; 0 is no limit of ours, but for core, where it is none. */
+struct config_limits {
+	int64_t cpu;	 /* ms of CPU time */
+	uint64_t memory; /* bytes of address space */
+	unsigned files;
+	unsigned processes; /* of the user, all together */
+	uint64_t file_size; /* bytes */
+	uint64_t core;	    /* bytes */
+};
+
 enum config_symlinks {
 	SYMLINKS_INSIDE, /* followed while they stay below the root */
 	SYMLINKS_OWNER,	 /* followed if link and target have one owner */
@@ -64,6 +89,7 @@ struct config_timeouts {
 
 struct config_listener {
 	char *text; /* as written */
+	unsigned line;
 	struct sockaddr_storage address;
 	socklen_t address_length;
 };
@@ -98,8 +124,14 @@ struct config_pool {
 	struct config_user listen_group; /* gid only */
 	mode_t listen_mode;
 	unsigned backlog;
+	struct config_peer *peers; /* allow */
+	size_t peer_count;
 	struct config_user user;
 	struct config_user group; /* gid only */
+	struct config_groups groups;
+	char *chroot; /* NULL: none.  Maps have their paths below it */
+	unsigned nice;
+	struct config_limits limits;
 	unsigned gateways;
 	unsigned launchers; /* 0 in the file: resolved to one a core, <= 4 */
 	unsigned workers;   /* resolved likewise: 16 a core */
@@ -149,6 +181,12 @@ void config_free(struct config *config);
 
 /* config_print: the effective configuration, in its own syntax (scgid -T). */
 int config_print(const struct config *config, FILE *out);
+
+/*
+ * config_warn: append to `warnings` a line for each thing that is allowed and
+ * yet no good idea: "FILE:LINE: what it is".
+ */
+void config_warn(const struct config *config, struct buffer *warnings);
 
 /*
  * config_list_keys: a line a key: section, name, type, default, range and

@@ -38,6 +38,8 @@ enum option_type {
 	OPTION_GROUP,	  /* struct config_user; what a process becomes */
 	OPTION_OWNER,	  /* struct config_user; of a socket */
 	OPTION_SHARE,	  /* struct config_user; the group of a socket */
+	OPTION_GROUPS,	  /* struct config_groups */
+	OPTION_ALLOW,	  /* peers and peer_count of the pool */
 	OPTION_LISTEN,	  /* listeners and listener_count of the pool */
 	OPTION_INCLUDE,	  /* nothing: acted on while reading */
 	OPTION_VARIABLE,  /* struct config_pairs; env.NAME */
@@ -63,7 +65,7 @@ extern const struct option option_table[];
 extern const size_t option_count;
 
 /* At least as many as there are rows; checked when the table is compiled. */
-#define OPTION_LIMIT 80
+#define OPTION_LIMIT 120
 
 /* Room for what is wrong with a value, which is at most a line long. */
 #define OPTION_WHY_SIZE 640
@@ -101,8 +103,17 @@ int account_find_user(
     struct config_user *user, const char *name, char why[OPTION_WHY_SIZE]);
 int account_find_group(
     struct config_user *group, const char *name, char why[OPTION_WHY_SIZE]);
+int account_find_groups(
+    struct config_groups *groups, const char *text, char why[OPTION_WHY_SIZE]);
+int peer_parse(
+    struct config_peer *peer, const char *text, char why[OPTION_WHY_SIZE]);
+int check_path(const char *root, const char *path, bool directory,
+    char why[OPTION_WHY_SIZE]);
 int listener_parse(struct config_listener *listener, const char *text,
     char why[OPTION_WHY_SIZE]);
+
+/* listener_is_local: whether only this machine can reach it. */
+bool listener_is_local(const struct config_listener *listener);
 
 /* words_print: the words of `list`, quoted where they have to be. */
 void words_print(const struct config_list *list, FILE *out);
@@ -118,6 +129,16 @@ size_t words_length(const struct config_list *list);
 struct parse_map {
 	struct config_map map;
 	char *pool_name; /* owned */
+};
+
+/* A path of a map, which is checked when its pool's chroot is known. */
+struct parse_path {
+	char *file; /* owned, like key and path; where it stands */
+	char *key;
+	char *path;
+	unsigned line;
+	size_t map; /* index in maps */
+	bool is_directory;
 };
 
 /* The state of one reading.  Invariant: errors only ever grow. */
@@ -143,6 +164,8 @@ struct parse {
 	unsigned scgid_line;	/* of the one [scgid] section; 0: none yet */
 	struct parse_map *maps; /* owned */
 	size_t map_count;
+	struct parse_path *paths; /* owned */
+	size_t path_count;
 };
 
 void parse_error(struct parse *p, const char *file, unsigned line,
@@ -164,6 +187,15 @@ include_add(struct parse *p, const char *pattern, char why[OPTION_WHY_SIZE]);
 void section_begin(struct parse *p, const char *text, size_t length);
 void section_set(struct parse *p, const char *key, const char *value);
 void section_end(struct parse *p);
+
+/*
+ * paths_remember: check later that `path`, the value of `key` in the map that
+ * is being read, exists.  0, or -1 (ENOMEM).
+ */
+int paths_remember(
+    struct parse *p, const struct option *o, const char *key, const char *path);
+void paths_check(struct parse *p);
+void paths_fini(struct parse *p);
 
 /* check_whole: put maps into their pools and judge it all together. */
 void check_whole(struct parse *p, const char *file);

@@ -27,6 +27,7 @@ struct listener {
 	struct gateway *gateway; /* borrowed */
 	int fd;			 /* owned */
 	bool is_unix;
+	bool is_checked; /* peers are, by allow */
 	struct event event;
 };
 
@@ -57,6 +58,8 @@ struct gateway {
 	unsigned slots;
 	unsigned slots_used;
 	uint32_t next_run;
+	uint64_t refused; /* connections, by allow */
+	int64_t refused_logged_at;
 	uint64_t id_seed;
 	uint64_t id_count;
 	unsigned char news[512]; /* bits of what gateway_is_news was asked */

@@ -58,7 +58,8 @@ struct request_run {
 	bool is_doubted;    /* asked since stdout ended */
 	bool is_alive;	    /* and that was the answer */
 	bool status_known;
-	int status; /* wait status */
+	int status;	  /* wait status */
+	int64_t cpu_time; /* microseconds, once status_known */
 	enum reason hint;
 	int stdout_fd; /* owned; -1 once closed */
 	struct event stdout_event;

@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "cgi/reason.h"
+#include "launcher/limits.h"
 
 struct start_failure {
 	enum reason reason;
@@ -15,11 +16,21 @@ struct start_failure {
 	struct buffer detail; /* owned; what was wrong with which path */
 };
 
+/* What to start; all of it borrowed. */
+struct start_command {
+	const char *path;
+	char *const *argv;
+	char *const *envp;
+	int directory;
+	const int *stdio; /* three descriptors */
+	const struct limits *limits;
+};
+
 /*
  * start_worker: vfork and exec `path` in `directory`, as the leader of its own
  * session, with `stdio` as its only descriptors, no signal blocked and none
- * ignored.  Limits, umask and user are the caller's own.  All descriptors stay
- * the caller's.
+ * ignored, with `limits` on top of the caller's own.  Umask and user are the
+ * caller's.
  *
  * The caller must have blocked every signal and have no handler that would
  * harm it when run in a child that shares its memory.
@@ -27,8 +38,7 @@ struct start_failure {
  * Returns the pid, once exec has succeeded; or -1 with errno set, and
  * `*at_exec` telling whether it was the exec that failed.
  */
-pid_t start_worker(const char *path, char *const *argv, char *const *envp,
-    int directory, const int stdio[3], int *at_exec);
+pid_t start_worker(const struct start_command *command, int *at_exec);
 
 /*
  * start_diagnose: put a name to the `error` of a failed exec of `path`.  The

@@ -24,6 +24,9 @@
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 #endif
+#if defined(__FreeBSD__)
+#include <sys/sysctl.h>
+#endif
 #ifndef O_PATH
 #define O_PATH O_RDONLY
 #endif
@@ -360,6 +363,24 @@ fd_open_followed(int directory, const char *path)
 	return openat(directory, path, O_PATH | O_CLOEXEC);
 }
 
+/* For directories, where there is no /proc: in a chroot, or elsewhere. */
+static int
+get_path_by_going(int fd, char *path, size_t size)
+{
+	int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC), n = -1;
+
+	if (here != -1 && fchdir(fd) == 0) {
+		if (getcwd(path, size) != NULL && path[0] == '/')
+			n = 0;
+		if (fchdir(here) == -1)
+			n = -1;
+	}
+	fd_close(&here);
+	if (n == -1)
+		errno = ENOSYS;
+	return n;
+}
+
 int
 fd_get_path(int fd, char *path, size_t size)
 {
@@ -369,19 +390,12 @@ fd_get_path(int fd, char *path, size_t size)
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	length = readlink(link, path, size);
-	if (length <= 0 || (size_t)length >= size || path[0] != '/') {
-		errno = ENOSYS;
-		return -1;
+	if (length > 0 && (size_t)length < size && path[0] == '/') {
+		path[length] = '\0';
+		return 0;
 	}
-	path[length] = '\0';
-	return 0;
-#else
-	(void)fd;
-	(void)path;
-	(void)size;
-	errno = ENOSYS;
-	return -1;
 #endif
+	return get_path_by_going(fd, path, size);
 }
 
 /*
@@ -430,5 +444,80 @@ fd_open_beneath(int directory, const char *path)
 #else
 	/* Linux before 5.6; elsewhere it refuses every link. */
 	return open_and_compare(directory, path);
+#endif
+}
+
+int
+fd_stat_inside(const char *root, const char *path, struct stat *st)
+{
+	int directory = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = -1, n = -1;
+
+	if (directory == -1)
+		return -1;
+	path += strspn(path, "/");
+	if (*path == '\0')
+		path = ".";
+#if defined(HAVE_OPENAT2)
+	struct open_how how;
+
+	memset(&how, 0, sizeof(how));
+	how.flags = O_PATH | O_CLOEXEC;
+	how.resolve = RESOLVE_IN_ROOT;
+	do {
+		fd = (int)syscall(
+		    SYS_openat2, directory, path, &how, sizeof(how));
+	} while (fd == -1 && errno == EAGAIN);
+	if (fd == -1 && (errno == ENOSYS || errno == EPERM))
+#endif
+		fd = fd_open_followed(directory, path);
+	if (fd != -1)
+		n = fstat(fd, st);
+	fd_close(&fd);
+	fd_close(&directory);
+	return n;
+}
+
+int
+fd_peer_user(int socket, uid_t *user)
+{
+#if defined(SO_PEERCRED) && defined(__linux__)
+	struct ucred peer;
+	socklen_t length = sizeof(peer);
+
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length) == -1)
+		return -1;
+	*user = peer.uid;
+	return 0;
+#else
+	gid_t group;
+
+	return getpeereid(socket, user, &group);
+#endif
+}
+
+int
+fd_listen_limit(void)
+{
+#if defined(__linux__)
+	FILE *file = fopen("/proc/sys/net/core/somaxconn", "re");
+	int limit = 0;
+
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%d", &limit) != 1)
+		limit = 0;
+	fclose(file);
+	return limit;
+#elif defined(__FreeBSD__)
+	int limit = 0;
+	size_t size = sizeof(limit);
+
+	if (sysctlbyname("kern.ipc.soacceptqueue", &limit, &size, NULL, 0) ==
+	    -1)
+		return 0;
+	return limit;
+#else
+	return 0;
 #endif
 }

@@ -108,16 +108,69 @@ process_adopt_orphans(void)
 #endif
 }
 
-void
-process_each_child(void (*visit)(pid_t pid, void *arg), void *arg)
+/* Opened before a chroot; -1: not held. */
+static int held_children = -1, held_vmstat = -1;
+
+static FILE *
+open_held(int held, const char *path)
 {
-	char path[64], text[4096];
-	FILE *children;
-	long pid;
+	int fd;
+	FILE *file;
+
+	if (held == -1)
+		return fopen(path, "re");
+	if (lseek(held, 0, SEEK_SET) == -1 ||
+	    (fd = fcntl(held, F_DUPFD_CLOEXEC, 0)) == -1)
+		return NULL;
+	if ((file = fdopen(fd, "r")) == NULL)
+		close(fd);
+	return file;
+}
+
+static FILE *
+open_children(void)
+{
+	char path[64];
 
 	snprintf(
 	    path, sizeof(path), "/proc/self/task/%ld/children", (long)getpid());
-	if ((children = fopen(path, "re")) == NULL)
+	return open_held(held_children, path);
+}
+
+static FILE *
+open_vmstat(void)
+{
+	return open_held(held_vmstat, "/proc/vmstat");
+}
+
+/* A descriptor of `file`, which is closed; -1 if it is NULL. */
+static int
+keep_descriptor(FILE *file)
+{
+	int fd;
+
+	if (file == NULL)
+		return -1;
+	fd = fcntl(fileno(file), F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	fclose(file);
+	return fd;
+}
+
+void
+process_hold_statistics(void)
+{
+	held_children = keep_descriptor(open_children());
+	held_vmstat = keep_descriptor(open_vmstat());
+}
+
+void
+process_each_child(void (*visit)(pid_t pid, void *arg), void *arg)
+{
+	FILE *children = open_children();
+	char text[4096];
+	long pid;
+
+	if (children == NULL)
 		return;
 	setvbuf(children, text, _IOFBF, sizeof(text));
 	while (fscanf(children, "%ld", &pid) == 1)
@@ -145,6 +198,18 @@ process_forbid_new_privileges(void)
 	int enable = PROC_NO_NEW_PRIVS_ENABLE;
 
 	procctl(P_PID, 0, PROC_NO_NEW_PRIVS_CTL, &enable);
+#endif
+}
+
+void
+process_forbid_inspection(void)
+{
+#if defined(PR_SET_DUMPABLE)
+	prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL);
+#elif defined(PROC_TRACE_CTL)
+	int off = PROC_TRACE_CTL_DISABLE;
+
+	procctl(P_PID, 0, PROC_TRACE_CTL, &off);
 #endif
 }
 
@@ -208,7 +273,7 @@ process_is_exiting(pid_t pid)
 unsigned long
 process_count_oom_kills(void)
 {
-	FILE *statistics = fopen("/proc/vmstat", "re");
+	FILE *statistics = open_vmstat();
 	unsigned long count = 0;
 	char line[128];
 

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Several errno values mean no more than "there is none": see getpwnam(3). */
 static int
@@ -31,6 +33,31 @@ account_find_user(
 	user->gid = entry->pw_gid;
 	if ((user->name = strdup(name)) == NULL)
 		return option_fail(why, "out of memory");
+	return 0;
+}
+
+int
+account_find_groups(
+    struct config_groups *groups, const char *text, char why[OPTION_WHY_SIZE])
+{
+	struct config_user found = {0};
+
+	if (geteuid() != 0)
+		return option_fail(why,
+		    "scgid was not started as root and cannot change its "
+		    "groups");
+	if (words_parse(&groups->names, text, why) == -1)
+		return -1;
+	groups->ids = calloc(groups->names.count + 1, sizeof(gid_t));
+	if (groups->ids == NULL)
+		return option_fail(why, "out of memory");
+	for (size_t i = 0; i < groups->names.count; i++) {
+		if (account_find_group(&found, groups->names.items[i], why) ==
+		    -1)
+			return -1;
+		groups->ids[i] = found.gid;
+		free(found.name);
+	}
 	return 0;
 }
 

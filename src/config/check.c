@@ -198,6 +198,7 @@ check_whole(struct parse *p, const char *file)
 		if (p->maps[i].pool_name == NULL ||
 		    p->maps[i].map.prefix == NULL)
 			return;
+	paths_check(p);
 	for (size_t i = 0; i < p->map_count; i++)
 		move_map(p, &p->maps[i]);
 	for (size_t i = 0; i < config->pool_count; i++) {

@@ -42,6 +42,9 @@ pool_fini(struct config_pool *pool)
 	for (size_t i = 0; i < pool->listener_count; i++)
 		free(pool->listeners[i].text);
 	free(pool->listeners);
+	for (size_t i = 0; i < pool->peer_count; i++)
+		free(pool->peers[i].text);
+	free(pool->peers);
 	for (size_t i = 0; i < pool->map_count; i++)
 		config_map_fini(&pool->maps[i]);
 	free(pool->maps);
@@ -51,6 +54,9 @@ pool_fini(struct config_pool *pool)
 	free(pool->listen_group.name);
 	free(pool->user.name);
 	free(pool->group.name);
+	list_fini(&pool->groups.names);
+	free(pool->groups.ids);
+	free(pool->chroot);
 	free(pool->spool_dir);
 	free(pool->access_log);
 	pairs_fini(&pool->environment);

@@ -44,16 +44,17 @@ parse_port(const char *text)
 	return port <= 65535 ? (in_port_t)port : 0;
 }
 
-static bool
-is_loopback(const struct sockaddr_storage *address)
+bool
+listener_is_local(const struct config_listener *listener)
 {
-	if (address->ss_family == AF_INET)
-		return ntohl(((const struct sockaddr_in *)address)
-				 ->sin_addr.s_addr) >>
-		    24 ==
-		    127;
-	return IN6_IS_ADDR_LOOPBACK(
-	    &((const struct sockaddr_in6 *)address)->sin6_addr);
+	const struct sockaddr_in *sin = (const void *)&listener->address;
+	const struct sockaddr_in6 *sin6 = (const void *)&listener->address;
+
+	if (listener->address.ss_family == AF_INET)
+		return ntohl(sin->sin_addr.s_addr) >> 24 == 127;
+	if (listener->address.ss_family == AF_INET6)
+		return IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr);
+	return listener->address.ss_family == AF_UNIX;
 }
 
 /* set_address: fill in `host` and `port`; -1 if `host` is no number. */
@@ -107,11 +108,6 @@ parse_address(struct config_listener *l, const char *text, char *why)
 		    "'%s' is not a numeric address: write 127.0.0.1:%u or "
 		    "[::1]:%u",
 		    host, (unsigned)port, (unsigned)port);
-	if (!is_loopback(&l->address))
-		return option_fail(why,
-		    "%s is not a loopback address; peers cannot be "
-		    "restricted yet, and anyone could run the scripts",
-		    host);
 	return 0;
 }
 

@@ -35,8 +35,11 @@ const struct option option_table[] = {
 		0, 0, NULL, "files to read too, a glob; may repeat" },
 
 	{ SECTION_POOL, "listen", OPTION_LISTEN, 0, NULL,
-		0, 0, NULL, "a Unix socket or loopback address and port to "
+		0, 0, NULL, "a Unix socket, or an address and port, to "
 		"listen on; may repeat" },
+	{ SECTION_POOL, "allow", OPTION_ALLOW, 0, NULL,
+		0, 0, NULL, "users that may connect to Unix sockets, addresses "
+		"and networks that may to ports; may repeat" },
 	{ SECTION_POOL, "listen_owner", OPTION_OWNER, POOL(listen_owner), NULL,
 		0, 0, NULL, "the owner of the pool's Unix sockets" },
 	{ SECTION_POOL, "listen_group", OPTION_SHARE, POOL(listen_group), NULL,
@@ -51,6 +54,34 @@ const struct option option_table[] = {
 	{ SECTION_POOL, "group", OPTION_GROUP, POOL(group), NULL,
 		0, 0, NULL, "the group of the scripts; without it, the "
 		"user's" },
+	{ SECTION_POOL, "groups", OPTION_GROUPS, POOL(groups), NULL,
+		0, 0, NULL, "supplementary groups of the scripts; without it, "
+		"the user's" },
+	{ SECTION_POOL, "chroot", OPTION_DIRECTORY, POOL(chroot), NULL,
+		0, 0, NULL, "the root directory of launchers and scripts; the "
+		"maps' paths are below it" },
+	{ SECTION_POOL, "nice", OPTION_NUMBER, POOL(nice), "0",
+		0, 19, NULL, "how far the scripts' priority is lowered" },
+	{ SECTION_POOL, "limit_cpu", OPTION_TIME, POOL(limits.cpu), "0",
+		0, TIME_MAX, NULL, "the CPU time of a process of a script, in "
+		"whole seconds; 0: any" },
+	{ SECTION_POOL, "limit_memory", OPTION_SIZE, POOL(limits.memory), "0",
+		0, INT64_MAX, NULL, "the address space of a process of a "
+		"script; 0: any" },
+	{ SECTION_POOL, "limit_files", OPTION_NUMBER, POOL(limits.files), "0",
+		0, 1048576, NULL, "the open files of a process of a script, at "
+		"least 16; 0: as many as scgid was given" },
+	{ SECTION_POOL, "limit_processes", OPTION_NUMBER,
+		POOL(limits.processes), "0",
+		0, 4194304, NULL, "the processes of the pool's user that a "
+		"script may add to; 0: any" },
+	{ SECTION_POOL, "limit_file_size", OPTION_SIZE,
+		POOL(limits.file_size), "0",
+		0, INT64_MAX, NULL, "the largest file that a script may write; "
+		"0: any" },
+	{ SECTION_POOL, "limit_core", OPTION_SIZE, POOL(limits.core), "0",
+		0, INT64_MAX, NULL, "the largest core file of a script; 0: "
+		"none is written" },
 	{ SECTION_POOL, "gateways", OPTION_NUMBER, POOL(gateways), "1",
 		1, 64, NULL, "processes that talk to the front end" },
 	{ SECTION_POOL, "launchers", OPTION_NUMBER, POOL(launchers), "0",
@@ -146,8 +177,8 @@ _Static_assert(sizeof(option_table) / sizeof(option_table[0]) <= OPTION_LIMIT,
 static const char *const section_names[] = {"", "scgid", "pool", "map"};
 static const char *const type_names[] = {"yes|no", "number", "size", "time",
     "mode", "choice", "choice or file", "directory", "file", "host", "words",
-    "names", "user", "group", "user", "group", "address", "glob", "text",
-    "file"};
+    "names", "user", "group", "user", "group", "groups", "peers", "address",
+    "glob", "text", "file"};
 
 static bool
 option_is_family(const struct option *o)

@@ -59,6 +59,8 @@ is_given(const struct option *o, const void *member)
 	case OPTION_WORDS:
 	case OPTION_NAMES:
 		return ((const struct config_list *)member)->count > 0;
+	case OPTION_GROUPS:
+		return ((const struct config_groups *)member)->names.count > 0;
 	case OPTION_INCLUDE:
 		return false;
 	default:
@@ -96,6 +98,10 @@ print_value(const struct option *o, const void *member, FILE *out)
 	case OPTION_NAMES:
 		words_print(member, out);
 		break;
+	case OPTION_GROUPS:
+		words_print(
+		    &((const struct config_groups *)member)->names, out);
+		break;
 	case OPTION_USER:
 	case OPTION_GROUP:
 	case OPTION_OWNER:
@@ -119,6 +125,10 @@ option_print(const struct option *o, const void *base, FILE *out)
 		for (size_t i = 0; i < pool->listener_count; i++)
 			fprintf(
 			    out, "%s = %s\n", o->name, pool->listeners[i].text);
+		break;
+	case OPTION_ALLOW:
+		for (size_t i = 0; i < pool->peer_count; i++)
+			fprintf(out, "%s = %s\n", o->name, pool->peers[i].text);
 		break;
 	case OPTION_VARIABLE:
 	case OPTION_HANDLER:

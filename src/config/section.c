@@ -200,14 +200,22 @@ section_begin(struct parse *p, const char *text, size_t length)
 	p->section = begin_named(p);
 }
 
+/* last_listener: the one that was read last. */
+static struct config_listener *
+last_listener(struct parse *p)
+{
+	struct config_pool *pool = section_base(p);
+
+	return &pool->listeners[pool->listener_count - 1];
+}
+
 /* is_listened: whether a pool has the address that was read last. */
 static bool
 is_listened(struct parse *p, const struct config_pool **by)
 {
 	const struct config *config = p->config;
 	const struct config_pool *last = &config->pools[config->pool_count - 1];
-	const struct config_listener *added =
-	    &last->listeners[last->listener_count - 1];
+	const struct config_listener *added = last_listener(p);
 
 	for (*by = config->pools; *by <= last; (*by)++)
 		for (size_t i = 0; i < (*by)->listener_count; i++) {
@@ -241,7 +249,7 @@ section_set(struct parse *p, const char *key, const char *value)
 		return;
 	}
 	seen = &p->seen[o - option_table];
-	if (*seen != 0 && o->type != OPTION_LISTEN &&
+	if (*seen != 0 && o->type != OPTION_LISTEN && o->type != OPTION_ALLOW &&
 	    o->type != OPTION_INCLUDE && o->type != OPTION_VARIABLE &&
 	    o->type != OPTION_HANDLER) {
 		parse_error(p, p->file, p->line,
@@ -252,6 +260,13 @@ section_set(struct parse *p, const char *key, const char *value)
 	result = option_set(o, key, value, section_base(p), why);
 	if (result == 0 && o->type == OPTION_INCLUDE)
 		result = include_add(p, value, why);
+	else if (result == 0 && p->section == SECTION_MAP &&
+	    (o->type == OPTION_DIRECTORY || o->type == OPTION_FILE ||
+		o->type == OPTION_HANDLER) &&
+	    paths_remember(p, o, key, value) == -1)
+		result = option_fail(why, "out of memory");
+	if (result == 0 && o->type == OPTION_LISTEN)
+		last_listener(p)->line = p->line;
 	if (result == -1)
 		parse_error(p, p->file, p->line, "%s: %s", key, why);
 	else if (o->type == OPTION_LISTEN && is_listened(p, &other))
@@ -293,6 +308,49 @@ set_own_user(struct config_user *user)
 	}
 }
 
+static bool
+has_peers(const struct config_pool *pool, bool users)
+{
+	for (size_t i = 0; i < pool->peer_count; i++)
+		if ((pool->peers[i].family == AF_UNIX) == users)
+			return true;
+	return false;
+}
+
+/*
+ * check_peers: whoever can connect has the pool's scripts run, so a port that
+ * strangers reach needs to know whom to let in.
+ */
+static void
+check_peers(struct parse *p, const struct config_pool *pool)
+{
+	bool addresses = has_peers(pool, false), users = has_peers(pool, true);
+
+	for (size_t i = 0; i < pool->listener_count; i++) {
+		const struct config_listener *l = &pool->listeners[i];
+
+		if (l->address.ss_family == AF_UNIX || addresses)
+			continue;
+		if (!listener_is_local(l))
+			parse_error(p, p->file, l->line,
+			    "listen: %s is not a loopback address: whoever "
+			    "connects could run the scripts; add the front "
+			    "end's address or network, as in "
+			    "\"allow = 192.0.2.7\" or "
+			    "\"allow = 10.0.0.0/8 2001:db8::/32\"",
+			    l->text);
+		else if (users)
+			parse_error(p, p->file, l->line,
+			    "listen: allow names users only, and who is "
+			    "behind a port cannot be told: add "
+			    "\"allow = 127.0.0.1 ::1\", or do without %s",
+			    l->text);
+	}
+}
+
+/* A launcher must be able to open what it needs for one start. */
+#define FILES_MIN 16
+
 static void
 end_pool(struct parse *p, struct config_pool *pool)
 {
@@ -300,6 +358,11 @@ end_pool(struct parse *p, struct config_pool *pool)
 		parse_error(p, p->file, p->section_line,
 		    "pool '%s' has no listen: nothing could reach it",
 		    pool->name);
+	check_peers(p, pool);
+	if (pool->limits.files > 0 && pool->limits.files < FILES_MIN)
+		parse_error(p, p->file, given_line(p, "limit_files"),
+		    "limit_files: %u is too few, a launcher needs %d",
+		    pool->limits.files, FILES_MIN);
 	if (given_line(p, "user") == 0 && geteuid() == 0)
 		parse_error(p, p->file, p->section_line,
 		    "pool '%s' has no user; scgid was started as root, and "

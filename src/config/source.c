@@ -328,6 +328,7 @@ parse_finish(struct parse *p, const char *file)
 		free(p->maps[i].pool_name);
 	}
 	free(p->maps);
+	paths_fini(p);
 	list_fini(&p->files);
 	if (p->error_count == 0)
 		return config;

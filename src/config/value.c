@@ -6,8 +6,6 @@
  */
 #include "config/options.h"
 
-#include <sys/stat.h>
-
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -199,28 +197,24 @@ set_target(const struct option *o, const char *text, void *member, char *why)
 	return set_text(text, member, why);
 }
 
-/* check_path: an absolute path of an existing file or directory. */
 static int
-check_path(const char *path, bool directory, char *why)
+check_absolute(const char *path, char *why)
 {
-	struct stat st;
-
 	if (path[0] != '/')
 		return option_fail(why, "'%s' is not an absolute path", path);
-	if (stat(path, &st) == -1)
-		return option_fail(why, "'%s': %s", path, strerror(errno));
-	if (directory ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
-		return option_fail(why, "'%s' is not a %s", path,
-		    directory ? "directory" : "regular file");
 	return 0;
 }
 
+/* Whether a map's path exists depends on its pool: see paths_check. */
 static int
 set_path(const struct option *o, const char *text, void *member, char *why)
 {
+	bool directory = o->type == OPTION_DIRECTORY;
 	size_t length = strlen(text);
 
-	if (check_path(text, o->type == OPTION_DIRECTORY, why) == -1 ||
+	if (check_absolute(text, why) == -1 ||
+	    (o->section != SECTION_MAP &&
+		check_path("/", text, directory, why) == -1) ||
 	    set_text(text, member, why) == -1)
 		return -1;
 	/* What is put after it begins with a slash. */
@@ -302,6 +296,41 @@ set_user(const struct option *o, const char *text, void *member, char *why)
 }
 
 static int
+set_chroot(const struct option *o, const char *text, void *member, char *why)
+{
+	if (geteuid() != 0)
+		return option_fail(why,
+		    "scgid was not started as root and cannot change its root "
+		    "directory");
+	return set_path(o, text, member, why);
+}
+
+static int
+add_peers(const char *text, struct config_pool *pool, char *why)
+{
+	struct config_list words = {0};
+	struct config_peer peer, *bigger;
+	int result = words_parse(&words, text, why);
+
+	for (size_t i = 0; result == 0 && i < words.count; i++) {
+		result = peer_parse(&peer, words.items[i], why);
+		if (result == -1)
+			break;
+		bigger =
+		    array_add(pool->peers, &pool->peer_count, sizeof(peer));
+		if (bigger == NULL) {
+			free(peer.text);
+			result = option_fail(why, "out of memory");
+			break;
+		}
+		pool->peers = bigger;
+		bigger[pool->peer_count - 1] = peer;
+	}
+	list_fini(&words);
+	return result;
+}
+
+static int
 add_listener(const char *text, struct config_pool *pool, char *why)
 {
 	struct config_listener listener, *bigger;
@@ -367,7 +396,7 @@ add_handler(
 	if (name[0] == '\0' || strpbrk(name, "./ \t") != NULL)
 		return option_fail(
 		    why, "'%s' is not an extension, as in handler.py", name);
-	if (check_path(value, false, why) == -1)
+	if (check_absolute(value, why) == -1)
 		return -1;
 	return add_pair(pairs, name, value, why);
 }
@@ -400,6 +429,9 @@ option_set(const struct option *o, const char *key, const char *text,
 		return set_target(o, text, member, why);
 	case OPTION_DIRECTORY:
 	case OPTION_FILE:
+		if (o->offset == offsetof(struct config_pool, chroot) &&
+		    o->section == SECTION_POOL)
+			return set_chroot(o, text, member, why);
 		return set_path(o, text, member, why);
 	case OPTION_HOST:
 		return set_host(text, member, why);
@@ -411,6 +443,10 @@ option_set(const struct option *o, const char *key, const char *text,
 	case OPTION_OWNER:
 	case OPTION_SHARE:
 		return set_user(o, text, member, why);
+	case OPTION_GROUPS:
+		return account_find_groups(member, text, why);
+	case OPTION_ALLOW:
+		return add_peers(text, base, why);
 	case OPTION_LISTEN:
 		return add_listener(text, base, why);
 	case OPTION_VARIABLE:

@@ -20,8 +20,10 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "gateway/core.h"
 #include "gateway/link.h"
+#include "gateway/peer.h"
 #include "gateway/schedule.h"
 
 /* Descriptors that are no request's: logs, libevent's, and some to spare. */
@@ -114,6 +116,9 @@ listener_on_readable(evutil_socket_t fd, short what, void *arg)
 		errno == ENOMEM)) {
 		log_warn("cannot accept, pausing");
 		event_add(&g->listen_again, &pause);
+	} else if (front != -1 && l->is_checked &&
+	    !peer_is_allowed(g, front, l->is_unix)) {
+		close(front);
 	} else if (front != -1 && request_begin(g, front, l->is_unix) == -1) {
 		log_warn("cannot serve a connection");
 		close(front);
@@ -129,6 +134,7 @@ add_listener(struct gateway *g, int fd)
 	l->gateway = g;
 	l->fd = fd;
 	l->is_unix = is_unix_socket(fd);
+	l->is_checked = peer_is_checked(g->pool, fd, l->is_unix);
 	return event_assign(&l->event, g->base, fd, EV_READ | EV_PERSIST,
 	    listener_on_readable, l);
 }
@@ -324,6 +330,16 @@ drop_requests(struct gateway *g)
 	}
 }
 
+static void
+enter_sandbox(const struct config_pool *pool)
+{
+	int parts = sandbox_gateway(pool->spool_dir);
+
+	log_debug("sandbox: files %s, system calls %s",
+	    (parts & SANDBOX_FILES) != 0 ? "restricted" : "as they are",
+	    (parts & SANDBOX_CALLS) != 0 ? "restricted" : "as they are");
+}
+
 int
 gateway_run(const struct gateway_options *options)
 {
@@ -343,6 +359,7 @@ gateway_run(const struct gateway_options *options)
 	reserve_descriptors(g);
 	if (start(g, options) == -1)
 		goto out;
+	enter_sandbox(g->pool);
 	if (options->connection != -1) {
 		g->is_draining = true;
 		if (request_begin(g, options->connection,

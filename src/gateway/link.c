@@ -74,6 +74,7 @@ worker_exited(struct request *r, const struct protocol_message *m)
 	r->run.is_gone = true;
 	r->run.status_known = true;
 	r->run.status = m->code;
+	r->run.cpu_time = m->user_time + m->system_time;
 	r->run.hint = m->reason;
 	r->run.group_left = m->group_left;
 	r->gone_at = clock_now();

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,15 +23,36 @@
 #include "gateway/front.h"
 #include "gateway/redirect.h"
 
+/* The limit of the pool behind the signal that ended the worker, or "". */
+static const char *
+limit_behind(const struct request *r, char out[64])
+{
+	const struct config_limits *limits = &r->gateway->pool->limits;
+	int s = WTERMSIG(r->run.status);
+
+	out[0] = '\0';
+	if (limits->cpu > 0 &&
+	    (s == SIGXCPU ||
+		(s == SIGKILL && r->run.cpu_time / 1000 > limits->cpu)))
+		snprintf(out, 64, ", limit_cpu is %" PRId64 " s",
+		    (limits->cpu + 999) / 1000);
+	else if (limits->file_size > 0 && s == SIGXFSZ)
+		snprintf(out, 64, ", limit_file_size is %" PRIu64 " bytes",
+		    limits->file_size);
+	return out;
+}
+
 static const char *
 printable_status(const struct request *r, char *out, size_t size)
 {
+	char limit[64];
+
 	if (!r->run.status_known)
 		snprintf(out, size, "still running");
 	else if (WIFSIGNALED(r->run.status))
-		snprintf(out, size, "killed by signal %d (%s)",
-		    WTERMSIG(r->run.status),
-		    strsignal(WTERMSIG(r->run.status)));
+		snprintf(out, size, "killed by signal %d (%s)%s",
+		    WTERMSIG(r->run.status), strsignal(WTERMSIG(r->run.status)),
+		    limit_behind(r, limit));
 	else
 		snprintf(
 		    out, size, "exit status %d", WEXITSTATUS(r->run.status));
@@ -48,7 +70,7 @@ static void
 fail_unanswered(struct request *r)
 {
 	const struct buffer *output = &r->run.output;
-	char status[64], start[80], detail[256];
+	char status[128], start[80], detail[384];
 	enum reason reason;
 
 	if (r->run.hint != REASON_NONE)
@@ -293,7 +315,7 @@ relay_stop(struct request *r)
 static void
 judge_body(struct request *r)
 {
-	char status[64], detail[160];
+	char status[128], detail[224];
 
 	printable_status(r, status, sizeof(status));
 	if (r->response_length >= 0) {

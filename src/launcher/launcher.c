@@ -48,6 +48,7 @@ LIST_HEAD(worker_list, worker);
 struct launcher {
 	const struct config_pool *pool; /* borrowed */
 	int gateway;			/* borrowed */
+	struct limits limits;
 	bool gateway_lost;
 	bool is_betrayed;	 /* the gateway broke the protocol */
 	unsigned running;	 /* workers not yet reaped */
@@ -286,6 +287,12 @@ run_command(struct launcher *l, uint32_t request,
 {
 	size_t length = c->resolved.script.length;
 	struct worker *w = malloc(sizeof(*w) + length);
+	const struct start_command start = {.path = c->path,
+	    .argv = c->argv,
+	    .envp = c->environment.envp,
+	    .directory = c->resolved.directory,
+	    .stdio = stdio,
+	    .limits = &l->limits};
 	struct start_failure failure;
 	char safe[1024];
 	int at_exec = 0;
@@ -293,8 +300,7 @@ run_command(struct launcher *l, uint32_t request,
 
 	if (w != NULL) {
 		memcpy(w->script, c->resolved.script.data, length);
-		pid = start_worker(c->path, c->argv, c->environment.envp,
-		    c->resolved.directory, stdio, &at_exec);
+		pid = start_worker(&start, &at_exec);
 	}
 	if (pid != -1) {
 		add_worker(l, request, pid, w);
@@ -439,6 +445,8 @@ launcher_run(const struct config_pool *pool, int gateway)
 	sigaction(SIGCHLD, &action, NULL);
 	process_adopt_orphans();
 	apply_pool_settings(pool);
+	if (limits_prepare(&l.limits, pool) == -1)
+		return -1;
 	l.oom_kills = process_count_oom_kills();
 	while (!l.gateway_lost) {
 		bool has_children = l.running > 0;

@@ -24,11 +24,7 @@
 #define BUSY_TRIES 20
 
 struct plan {
-	const char *path;
-	char *const *argv;
-	char *const *envp;
-	const int *stdio;
-	int directory;
+	const struct start_command *command;
 	volatile int error;
 	volatile int at_exec;
 };
@@ -37,19 +33,22 @@ struct plan {
 static void
 become(struct plan *p)
 {
+	const struct start_command *c = p->command;
 	sigset_t none;
 
-	if (setsid() == -1 || fchdir(p->directory) == -1)
+	if (setsid() == -1 || fchdir(c->directory) == -1)
 		goto fail;
 	for (int i = 0; i < 3; i++)
-		if (dup2(p->stdio[i], i) == -1)
+		if (dup2(c->stdio[i], i) == -1)
 			goto fail;
 	fd_close_others(NULL, 0);
+	if (limits_apply(c->limits) == -1)
+		goto fail;
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) == -1)
 		goto fail;
 	p->at_exec = 1;
-	execve(p->path, p->argv, p->envp);
+	execve(c->path, c->argv, c->envp);
 fail:
 	p->error = errno;
 	_exit(127);
@@ -75,14 +74,9 @@ start_once(struct plan *p)
 }
 
 pid_t
-start_worker(const char *path, char *const *argv, char *const *envp,
-    int directory, const int stdio[3], int *at_exec)
+start_worker(const struct start_command *command, int *at_exec)
 {
-	struct plan plan = {.path = path,
-	    .argv = argv,
-	    .envp = envp,
-	    .stdio = stdio,
-	    .directory = directory};
+	struct plan plan = {.command = command};
 	pid_t pid;
 
 	for (int try = 0;; try++) {

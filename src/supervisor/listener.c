@@ -127,6 +127,22 @@ bind_tcp(struct listening *l)
 	    l->listener->address_length);
 }
 
+/* What the system makes of it, it does not tell: see listen(2). */
+static void
+log_backlog(const struct config_pool *pool, const struct config_listener *l)
+{
+	int limit = fd_listen_limit();
+
+	if (limit > 0 && (unsigned)limit < pool->backlog)
+		log_warnx("pool %s listens on %s, backlog %d: the system's "
+			  "limit, of %u asked for (net.core.somaxconn, "
+			  "kern.ipc.soacceptqueue)",
+		    pool->name, l->text, limit, pool->backlog);
+	else
+		log_info("pool %s listens on %s, backlog %u", pool->name,
+		    l->text, pool->backlog);
+}
+
 int
 listening_open(struct listening *l, const struct config_pool *pool,
     const struct config_listener *listener)
@@ -147,6 +163,7 @@ listening_open(struct listening *l, const struct config_pool *pool,
 		listening_close(l);
 		return -1;
 	}
+	log_backlog(pool, listener);
 	return 0;
 }
 

@@ -7,20 +7,58 @@
 #include <grp.h>
 #include <unistd.h>
 
-int
-privileges_drop(const char *name, uid_t uid, gid_t gid)
+#include "base/process.h"
+
+static int
+change_user(const struct privileges *p)
+{
+	int n = p->groups != NULL ? setgroups(p->group_count, p->groups)
+				  : initgroups(p->name, p->gid);
+
+	if (n == -1)
+		return -1;
+	if (p->root != NULL && (chroot(p->root) == -1 || chdir("/") == -1))
+		return -1;
+	return setresgid(p->gid, p->gid, p->gid) == -1 ||
+		setresuid(p->uid, p->uid, p->uid) == -1
+	    ? -1
+	    : 0;
+}
+
+static bool
+is_user(const struct privileges *p)
 {
 	uid_t real, effective, saved;
 	gid_t real_group, effective_group, saved_group;
 
-	if (initgroups(name, gid) == -1 || setresgid(gid, gid, gid) == -1 ||
-	    setresuid(uid, uid, uid) == -1 ||
-	    getresuid(&real, &effective, &saved) == -1 ||
-	    getresgid(&real_group, &effective_group, &saved_group) == -1)
+	return getresuid(&real, &effective, &saved) == 0 &&
+	    getresgid(&real_group, &effective_group, &saved_group) == 0 &&
+	    real == p->uid && effective == p->uid && saved == p->uid &&
+	    real_group == p->gid && effective_group == p->gid &&
+	    saved_group == p->gid;
+}
+
+static bool
+can_regain(const struct privileges *p)
+{
+	return setuid(0) != -1 || seteuid(0) != -1 ||
+	    (p->gid != 0 && (setgid(0) != -1 || setegid(0) != -1)) ||
+	    setgroups(0, NULL) != -1;
+}
+
+int
+privileges_drop(const struct privileges *p)
+{
+	bool is_root = geteuid() == 0;
+
+	if (is_root && p->uid == 0)
+		return change_user(p);
+	if (is_root && !p->may_gain_any)
+		process_drop_bounding();
+	if ((is_root && change_user(p) == -1) ||
+	    process_drop_capabilities() == -1)
 		return -1;
-	if (real != uid || effective != uid || saved != uid ||
-	    real_group != gid || effective_group != gid || saved_group != gid ||
-	    (uid != 0 && (setuid(0) != -1 || seteuid(0) != -1))) {
+	if (is_root && (!is_user(p) || can_regain(p))) {
 		errno = EPERM;
 		return -1;
 	}

@@ -21,6 +21,7 @@
 #include "base/process.h"
 #include "gateway/gateway.h"
 #include "launcher/launcher.h"
+#include "launcher/limits.h"
 #include "supervisor/privileges.h"
 
 #define LAUNCHERS_MAX 64
@@ -33,25 +34,44 @@
 /* Exit status of a launcher whose gateway broke the protocol. */
 #define LAUNCHER_BETRAYED 76 /* EX_PROTOCOL of sysexits(3) */
 
+static const char *
+name_of(const struct config_user *user)
+{
+	return user->name != NULL ? user->name : "we are";
+}
+
 void
 role_become_gateway(const struct config *config)
 {
-	if (geteuid() != 0)
-		return;
-	if (privileges_drop(
-		config->user.name, config->user.uid, config->user.gid) == -1)
-		fatal("cannot become user %s", config->user.name);
+	const struct privileges p = {.name = config->user.name,
+	    .uid = config->user.uid,
+	    .gid = config->user.gid};
+
+	if (privileges_drop(&p) == -1)
+		fatal("cannot become user %s", name_of(&config->user));
+	process_forbid_inspection();
 }
 
 void
 role_become_launcher(const struct config_pool *pool)
 {
-	gid_t gid = pool->group.name != NULL ? pool->group.gid : pool->user.gid;
+	const struct privileges p = {.name = pool->user.name,
+	    .uid = pool->user.uid,
+	    .gid = pool->group.gid,
+	    .groups = pool->groups.ids,
+	    .group_count = pool->groups.names.count,
+	    .root = pool->chroot,
+	    .may_gain_any = !pool->no_new_privileges};
 
-	if (geteuid() != 0)
-		return;
-	if (privileges_drop(pool->user.name, pool->user.uid, gid) == -1)
-		fatal("cannot become user %s", pool->user.name);
+	if (limits_carry(pool) == -1)
+		fatal("cannot set the limits of pool %s", pool->name);
+	if (pool->chroot != NULL)
+		process_hold_statistics();
+	if (privileges_drop(&p) == -1)
+		fatal("cannot become user %s%s%s", name_of(&pool->user),
+		    pool->chroot != NULL ? " in " : "",
+		    pool->chroot != NULL ? pool->chroot : "");
+	process_forbid_inspection();
 }
 
 bool

@@ -189,9 +189,9 @@ has_roles(struct supervisor *s)
 }
 
 static void
-log_errors(const struct buffer *errors)
+log_lines(const struct buffer *lines)
 {
-	const char *p = errors->data, *end = p + errors->length;
+	const char *p = lines->data, *end = p + lines->length;
 
 	while (p < end) {
 		const char *newline = memchr(p, '\n', (size_t)(end - p));
@@ -200,6 +200,16 @@ log_errors(const struct buffer *errors)
 		log_warnx("%.*s", n, p);
 		p += n + 1;
 	}
+}
+
+static void
+log_warnings(const struct config *config)
+{
+	struct buffer warnings = {0};
+
+	config_warn(config, &warnings);
+	log_lines(&warnings);
+	buffer_fini(&warnings);
 }
 
 /* The new configuration whole, or no change at all. */
@@ -213,7 +223,7 @@ reload(struct supervisor *s)
 	if (s->state != SUPERVISOR_SERVING)
 		return;
 	config = config_load(s->path, &errors);
-	log_errors(&errors);
+	log_lines(&errors);
 	buffer_fini(&errors);
 	if (config != NULL && (g = generation_new(config, old)) == NULL)
 		config_free(config);
@@ -223,6 +233,7 @@ reload(struct supervisor *s)
 	}
 	if (log_open(config->log) == -1)
 		log_warn("log %s", config->log);
+	log_warnings(config);
 	generation_revive(g);
 	TAILQ_INSERT_HEAD(&s->generations, g, entry);
 	generation_take_over(g, old);
@@ -358,6 +369,7 @@ start(struct supervisor *s, struct config *config, struct daemon *daemon)
 		log_error("log %s", config->log);
 		return -1;
 	}
+	log_warnings(config);
 	if ((g = generation_new(config, NULL)) == NULL)
 		return -1;
 	TAILQ_INSERT_HEAD(&s->generations, g, entry);
@@ -392,6 +404,8 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 		return 1;
 	}
 	process_raise_descriptor_limit();
+	process_forbid_inspection();
+	log_warnings(config);
 	process_adopt_orphans();
 	process_each_child(note_elder, &s);
 	catch_signals(&while_waiting);

@@ -144,6 +144,9 @@ dump(const struct config *config)
 	return text;
 }
 
+/* What only root may say, with an error that depends on who we are. */
+#define ROOT_ONLY NULL
+
 /*
  * Every key: a right value, how the dump writes it (NULL: the same), and a
  * wrong one with what the error says.  "@U" and "@G" are our user and group.
@@ -159,7 +162,7 @@ static const struct key_case {
     {SECTION_SCGID, "log", "syslog", NULL, "/var/log/", "a directory"},
     {SECTION_SCGID, "include", NULL, NULL, "x.conf", "only a conf"},
     {SECTION_POOL, "listen", "127.0.0.1:4000", NULL, "10.0.0.1:4000",
-	"not a loopback address"},
+	"not a loopback address: whoever connects could run"},
     {SECTION_POOL, "listen", "127.9.9.9:1", NULL, "0.0.0.0:80",
 	"not a loopback address"},
     {SECTION_POOL, "listen", "[::1]:65535", NULL, "[::]:80",
@@ -187,6 +190,24 @@ static const struct key_case {
     {SECTION_POOL, "backlog", "65535", NULL, "0", "range, 1-65535"},
     {SECTION_POOL, "user", "@U", NULL, "no-such-user", "no user"},
     {SECTION_POOL, "group", "@G", NULL, "no-such-group", "no group"},
+    {SECTION_POOL, "allow", "@U", NULL, "no-such-user", "there is no user"},
+    {SECTION_POOL, "allow", "192.0.2.0/24", NULL, "192.0.2.1/24",
+	"bits of its address set after the first 24"},
+    {SECTION_POOL, "allow", "2001:db8::/32", NULL, "2001:db8::/129",
+	"a prefix has at most 128 bits"},
+    {SECTION_POOL, "allow", "0.0.0.0/0", NULL, "0.0.0.0/33", "at most 32"},
+    {SECTION_POOL, "allow", "::1", NULL, "::1/", "is not a network"},
+    {SECTION_POOL, "allow", "127.0.0.1", NULL, "127.0.0", "not an address"},
+    {SECTION_POOL, "groups", "@G", NULL, "no-such-group", ROOT_ONLY},
+    {SECTION_POOL, "chroot", "/", NULL, "/no/such/place", ROOT_ONLY},
+    {SECTION_POOL, "nice", "19", NULL, "20", "range, 0-19"},
+    {SECTION_POOL, "limit_cpu", "10s", NULL, "10", "has no unit"},
+    {SECTION_POOL, "limit_memory", "512M", NULL, "lots", "is not a size"},
+    {SECTION_POOL, "limit_files", "16", NULL, "15",
+	"15 is too few, a launcher needs 16"},
+    {SECTION_POOL, "limit_processes", "64", NULL, "-1", "not a number"},
+    {SECTION_POOL, "limit_file_size", "1G", NULL, "1T", "is not a size"},
+    {SECTION_POOL, "limit_core", "0", NULL, "no", "is not a size"},
     {SECTION_POOL, "gateways", "64", NULL, "65", "range, 1-64"},
     {SECTION_POOL, "gateways", "1", NULL, "0", "range, 1-64"},
     {SECTION_POOL, "launchers", "2", NULL, "65", "range, 0-64"},
@@ -314,6 +335,12 @@ test_every_key(void **state)
 		const struct key_case *c = &key_cases[i];
 		const char *shown = c->printed != NULL ? c->printed : c->good;
 
+		/* Also what is right is refused to those who cannot do it. */
+		if (c->bad != NULL && c->why == ROOT_ONLY && geteuid() != 0) {
+			number = put_case(text, sizeof(text), c, c->good);
+			assert_one_error(text, number, "not started as root");
+			continue;
+		}
 		if (c->good != NULL) {
 			put_case(text, sizeof(text), c, c->good);
 			config = parse_good(text);
@@ -331,7 +358,8 @@ test_every_key(void **state)
 		}
 		if (c->bad != NULL) {
 			number = put_case(text, sizeof(text), c, c->bad);
-			assert_one_error(text, number, c->why);
+			assert_one_error(
+			    text, number, c->why != ROOT_ONLY ? c->why : "no");
 		}
 	}
 }
@@ -726,7 +754,7 @@ test_suggestions(void **state)
 	    {"handler.py = /x", "it belongs in a map"},
 	    {"log = syslog", "it belongs in [scgid]"},
 	    {"q = 1", "unknown key 'q' in a pool\n"},
-	    {"chroot = /x", "unknown key 'chroot' in a pool\n"},
+	    {"jail = /x", "unknown key 'jail' in a pool\n"},
 	};
 	unsigned line = geteuid() == 0 ? 4 : 3;
 

@@ -5,6 +5,7 @@
  * With "--tell" this program is that worker: it prints what it was given.
  */
 #include "launcher/start.h"
+#include "launcher/limits.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -121,13 +122,20 @@ static pid_t
 start(const char *path, char *const *argv, char *const *envp,
     const int stdio[3], int *at_exec)
 {
+	const struct limits none = {0};
+	const struct start_command command = {.path = path,
+	    .argv = argv,
+	    .envp = envp,
+	    .directory = directory_fd,
+	    .stdio = stdio,
+	    .limits = &none};
 	sigset_t all, saved;
 	pid_t pid;
 	int error;
 
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &saved);
-	pid = start_worker(path, argv, envp, directory_fd, stdio, at_exec);
+	pid = start_worker(&command, at_exec);
 	error = errno;
 	sigprocmask(SIG_SETMASK, &saved, NULL);
 	errno = error;
@@ -366,6 +374,7 @@ test_failures_before_exec(void **state)
 	    {ENOMEM, REASON_FORK_FAILED}, {EIO, REASON_FORK_FAILED}};
 	char *const argv[] = {(char *)(uintptr_t) "true", NULL};
 	const int good[3] = {0, 1, 2}, bad[3] = {-1, 1, 2};
+	int saved_fd;
 	struct start_failure f;
 	int at_exec = -1;
 
@@ -378,8 +387,11 @@ test_failures_before_exec(void **state)
 	assert_int_equal(errno, EBADF);
 	assert_int_equal(at_exec, 0);
 	at_exec = -1;
+	saved_fd = directory_fd;
+	directory_fd = -1;
 	assert_int_equal(
-	    start_worker("/bin/true", argv, argv + 1, -1, good, &at_exec), -1);
+	    start("/bin/true", argv, argv + 1, good, &at_exec), -1);
+	directory_fd = saved_fd;
 	assert_int_equal(errno, EBADF);
 	assert_int_equal(at_exec, 0);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
