@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "gateway/deadline.h"
 #include "gateway/relay.h"
@@ -157,6 +158,9 @@ close_now(struct request *r)
 	event_del(&r->front_event);
 	fd_close(&r->front_fd);
 	buffer_fini(&r->out);
+	relay_note_stall(r);
+	if (r->closed_at == 0)
+		r->closed_at = clock_now();
 	if (r->state != REQUEST_ENDING)
 		request_set_state(r, REQUEST_ENDING);
 }
