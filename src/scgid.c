@@ -20,6 +20,7 @@
 #include "base/process.h"
 #include "config/config.h"
 #include "frontend/http.h"
+#include "frontend/status_client.h"
 #include "supervisor/explain.h"
 #include "supervisor/generated.h"
 #include "supervisor/privileges.h"
@@ -39,19 +40,21 @@ enum mode {
 	MODE_KEYS,
 	MODE_EXPLAIN,
 	MODE_INETD,
-	MODE_SERVE
+	MODE_SERVE,
+	MODE_STATUS
 };
 
 struct arguments {
 	enum mode mode;
 	const char *file;
 	const char *pid_file;
-	const char *subject; /* of explain, inetd and serve */
+	const char *subject; /* of explain, inetd, serve and status */
 	const char *listen;  /* of serve */
 	const char *user;    /* of serve and inetd, when started as root */
 	char **rest;	     /* of inetd: the script's arguments */
 	bool background;
 	bool run;
+	bool watch;
 	bool debug;
 };
 
@@ -61,6 +64,7 @@ static const char usage_text[] =
     "       scgid --explain URL [--run] [-c FILE]\n"
     "       scgid --inetd DIR/ | --inetd SCRIPT [ARG...]\n"
     "       scgid --serve DIR [--listen ADDRESS:PORT] [--user NAME]\n"
+    "       scgid --status TARGET[#/PATH] [--watch]\n"
     "\n"
     "  -c, --config FILE    the configuration (" SCGID_CONF ")\n"
     "  -f, --foreground     stay in the foreground (the default)\n"
@@ -76,6 +80,9 @@ static const char usage_text[] =
     "      --listen A:P     where --serve listens (" HTTP_DEFAULT_LISTEN ")\n"
     "      --user NAME      with --serve or --inetd, started as root: run\n"
     "                       the scripts as NAME\n"
+    "      --status TARGET  show the status page at unix:/path or host:port,\n"
+    "                       at " STATUS_DEFAULT_PATH " or the path after '#'\n"
+    "      --watch          with --status: again every second\n"
     "      --debug          log more\n"
     "  -V, --version        print the version and exit\n"
     "  -h, --help           print this and exit\n"
@@ -98,7 +105,9 @@ enum {
 	OPTION_SERVE,
 	OPTION_LISTEN,
 	OPTION_USER,
-	OPTION_DEBUG
+	OPTION_DEBUG,
+	OPTION_STATUS,
+	OPTION_WATCH
 };
 
 static const struct option options[] = {
@@ -115,6 +124,8 @@ static const struct option options[] = {
     {"serve", required_argument, NULL, OPTION_SERVE},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"user", required_argument, NULL, OPTION_USER},
+    {"status", required_argument, NULL, OPTION_STATUS},
+    {"watch", no_argument, NULL, OPTION_WATCH},
     {"debug", no_argument, NULL, OPTION_DEBUG},
     {"version", no_argument, NULL, 'V'},
     {"help", no_argument, NULL, 'h'},
@@ -125,7 +136,8 @@ static void
 set_mode(struct arguments *a, enum mode mode, const char *subject)
 {
 	if (a->mode != MODE_DAEMON && a->mode != mode)
-		usage("only one of -t, -T, --explain, --inetd, --serve");
+		usage("only one of -t, -T, --explain, --inetd, --serve, "
+		      "--status");
 	a->mode = mode;
 	if (subject != NULL)
 		a->subject = subject;
@@ -174,6 +186,12 @@ set_option(struct arguments *a, int option)
 	case OPTION_USER:
 		a->user = optarg;
 		break;
+	case OPTION_STATUS:
+		set_mode(a, MODE_STATUS, optarg);
+		break;
+	case OPTION_WATCH:
+		a->watch = true;
+		break;
 	case OPTION_DEBUG:
 		a->debug = true;
 		break;
@@ -204,6 +222,8 @@ parse_arguments(struct arguments *a, int argc, char **argv)
 		usage("with -d the pid file is an absolute path");
 	if (a->run && a->mode != MODE_EXPLAIN)
 		usage("--run goes with --explain");
+	if (a->watch && a->mode != MODE_STATUS)
+		usage("--watch goes with --status");
 	if (a->listen != NULL && a->mode != MODE_SERVE)
 		usage("--listen goes with --serve");
 	if (a->user != NULL && a->mode != MODE_SERVE && a->mode != MODE_INETD)
@@ -467,6 +487,8 @@ main(int argc, char **argv)
 	switch (a.mode) {
 	case MODE_KEYS:
 		return config_list_keys(stdout) == 0 ? 0 : EXIT_FAILED;
+	case MODE_STATUS:
+		return status_client_show(a.subject, a.watch);
 	case MODE_SERVE:
 		return run_serve(&a);
 	case MODE_INETD:

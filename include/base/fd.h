@@ -50,6 +50,13 @@ int fd_accept(int listener);
 int fd_memory_file(void);
 
 /*
+ * fd_shared_memory: `size` bytes of zeroes for processes that inherit the
+ * descriptor and map it; none of them can change its size.  -1 and errno
+ * (ENOSYS where the system has none).
+ */
+int fd_shared_memory(size_t size);
+
+/*
  * fd_temporary_file: an empty file in `directory` without a name, that any
  * user may open again for reading through /proc.  -1 and errno.
  */

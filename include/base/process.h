@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /*
  * process_init_title: call first in main.  The title takes over the memory of
@@ -25,6 +26,13 @@ void process_adopt_orphans(void);
  * too.  Does nothing where the system does not list children.
  */
 void process_each_child(void (*visit)(pid_t pid, void *arg), void *arg);
+
+/*
+ * process_describe_tree: write a line of `size` bytes at most about `pid` and
+ * its descendants, "PID NAME STATE WHERE" each, children in parentheses; ""
+ * where the system does not say.  It holds printable characters only.
+ */
+void process_describe_tree(pid_t pid, char *out, size_t size);
 
 /*
  * process_kill_child: SIGKILL a child that we have not reaped, so that its pid

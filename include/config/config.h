@@ -146,6 +146,8 @@ struct config_pool {
 	char *spool_dir;
 	char *access_log; /* "on", "off" or a path */
 	enum config_log_format access_log_format;
+	int64_t slow_log; /* ms; 0: off */
+	char *status;	  /* NULL: no status page */
 	mode_t umask;
 	bool no_new_privileges;
 	bool debug;

@@ -43,7 +43,8 @@ enum option_type {
 	OPTION_LISTEN,	  /* listeners and listener_count of the pool */
 	OPTION_INCLUDE,	  /* nothing: acted on while reading */
 	OPTION_VARIABLE,  /* struct config_pairs; env.NAME */
-	OPTION_HANDLER	  /* struct config_pairs; handler.EXT */
+	OPTION_HANDLER,	  /* struct config_pairs; handler.EXT */
+	OPTION_URL_PATH	  /* char *; decoded, begins with '/' */
 };
 
 /*

@@ -4,8 +4,10 @@
 #ifndef GATEWAY_CORE_H
 #define GATEWAY_CORE_H
 
+#include "gateway/counters.h"
 #include "gateway/gateway.h"
 #include "gateway/request.h"
+#include "gateway/usage.h"
 
 /* One relay buffer a process: handlers never nest. */
 #define GATEWAY_CHUNK	    65536
@@ -62,7 +64,13 @@ struct gateway {
 	int64_t refused_logged_at;
 	uint64_t id_seed;
 	uint64_t id_count;
-	unsigned char news[512]; /* bits of what gateway_is_news was asked */
+	unsigned number;	       /* of the pool's gateways, from 0 */
+	struct counters *counters;     /* this gateway's, in all_counters */
+	struct counters *all_counters; /* owned; `sharing` of them */
+	unsigned sharing;
+	bool is_counting_alone;	   /* all_counters is not shared */
+	struct usage_table *usage; /* owned; NULL without a status page */
+	unsigned char news[512];   /* bits of what gateway_is_news was asked */
 	char chunk[GATEWAY_CHUNK];
 };
 

@@ -17,6 +17,8 @@ struct gateway_options {
 	size_t launcher_count;
 	int control;	 /* to the supervisor, owned; -1: none */
 	int access_log;	 /* owned; -1: the log */
+	int counters;	 /* shared memory, owned; not above 2: none */
+	unsigned number; /* of the pool's gateways, from 0 */
 	int connection;	 /* serve this one and return, owned; -1: listen */
 	bool other_user; /* scripts run as another user than this process */
 };

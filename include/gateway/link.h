@@ -22,4 +22,7 @@ int link_run(struct link *link, struct request *r, const int stdio[3]);
 /* link_signal: 0 asks whether the worker runs.  0, or -1 with errno. */
 int link_signal(struct request *r, int signal_number);
 
+/* link_inspect: ask for the processes of the worker, if it still runs. */
+void link_inspect(struct request *r);
+
 #endif

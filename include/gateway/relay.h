@@ -13,6 +13,9 @@ int relay_start(struct request *r, int stdout_fd);
 void relay_resume(struct request *r);
 void relay_pause(struct request *r);
 
+/* relay_note_stall: the front end took everything, or is done with. */
+void relay_note_stall(struct request *r);
+
 /* relay_stop: close stdout. */
 void relay_stop(struct request *r);
 

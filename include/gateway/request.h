@@ -57,6 +57,7 @@ struct request_run {
 	bool is_introduced; /* script and pid are known */
 	bool is_doubted;    /* asked since stdout ended */
 	bool is_alive;	    /* and that was the answer */
+	bool start_known;   /* counted in start_time */
 	bool status_known;
 	int status;	  /* wait status */
 	int64_t cpu_time; /* microseconds, once status_known */
@@ -84,6 +85,7 @@ struct request {
 	struct event timer;
 	bool is_receiving;    /* front_event is for EV_READ */
 	bool is_whole;	      /* header and body are here */
+	bool is_status;	      /* for the status page: no map, no worker */
 	size_t held;	      /* bytes of the request left unread on purpose */
 	int64_t linger_at;    /* when it has been silent for too long */
 	int64_t linger_until; /* how long it may go on at all */
@@ -124,8 +126,15 @@ struct request {
 	int64_t first_byte_at;
 	int64_t last_output_at;
 	int64_t gone_at;
-	int64_t kill_at;    /* when SIGKILL is due; 0: not being stopped */
-	int64_t stalled_at; /* since when the front end takes nothing */
+	int64_t received_at;  /* header and body whole, the first time */
+	int64_t closed_at;    /* the front end was done with */
+	int64_t queue_time;   /* of all runs */
+	int64_t start_time;   /* from RUN to exec, of all runs */
+	int64_t stalled_time; /* in which the front end took nothing */
+	bool is_inspected;    /* for the slow log */
+	char *tree;	      /* owned; NULL: not known */
+	int64_t kill_at;      /* when SIGKILL is due; 0: not being stopped */
+	int64_t stalled_at;   /* since when the front end takes nothing */
 	pid_t pid;
 	char *script; /* owned; NULL: not known */
 	int64_t user_time;
@@ -162,6 +171,9 @@ void request_finish_if_done(struct request *r);
  * kill it when this process ends.  A response that has begun is broken off.
  */
 void request_drop(struct request *r);
+
+/* request_state_name: "queued", for people. */
+const char *request_state_name(const struct request *r);
 
 /*
  * request_param: a parameter of the request, or NULL; after a local redirect,

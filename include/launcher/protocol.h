@@ -15,6 +15,12 @@
  *                                 times, memory; reason = what the launcher
  *                                 knows better; group_left: others of the
  *                                 group still run
+ *   INSPECT  gateway -> launcher  nothing more; it asks for a TREE
+ *   TREE     launcher -> gateway  pid, text = the worker's processes, for the
+ *                                 slow log.  The answer to an INSPECT that
+ *                                 finds the worker running
+ *
+ * STARTED and EXITED also tell when the worker was started.
  *
  * A worker's last message is FAILED or EXITED; most workers are so short-lived
  * that it is their only one.  After EXITED with group_left the gateway sends
@@ -35,8 +41,13 @@ enum protocol_type {
 	PROTOCOL_STARTED,
 	PROTOCOL_FAILED,
 	PROTOCOL_SIGNAL,
-	PROTOCOL_EXITED
+	PROTOCOL_EXITED,
+	PROTOCOL_INSPECT,
+	PROTOCOL_TREE
 };
+
+/* The text of a TREE, its NUL included. */
+#define PROTOCOL_TREE_MAX 2048
 
 /* A receive buffer of this size takes any message. */
 #define PROTOCOL_MESSAGE_MAX (400 * 1024)
@@ -49,6 +60,7 @@ struct protocol_message {
 	int32_t code;	  /* errno, signal or wait status */
 	enum reason reason;
 	bool group_left;
+	int64_t started_at;  /* clock_now of the launcher; 0: not told */
 	int64_t user_time;   /* microseconds */
 	int64_t system_time; /* microseconds */
 	int64_t peak_memory; /* KiB */

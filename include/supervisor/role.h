@@ -35,6 +35,7 @@ struct pool_state {
 	struct listening *listening;	/* owned */
 	size_t listening_count;
 	int access_log;	    /* owned; -1: the log */
+	int counters;	    /* owned; the gateways' shared memory, or -1 */
 	struct team *teams; /* owned */
 	unsigned team_count;
 };

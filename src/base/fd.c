@@ -170,6 +170,26 @@ fd_memory_file(void)
 #endif
 }
 
+int
+fd_shared_memory(size_t size)
+{
+#if defined(HAVE_MEMFD_CREATE) && defined(F_ADD_SEALS)
+	int fd = memfd_create("scgid-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd == -1)
+		return -1;
+	if (fchmod(fd, 0600) == -1 || ftruncate(fd, (off_t)size) == -1 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) ==
+		-1)
+		fd_close(&fd);
+	return fd;
+#else
+	(void)size;
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
 static int
 temporary_by_name(const char *directory)
 {

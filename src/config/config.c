@@ -59,6 +59,7 @@ pool_fini(struct config_pool *pool)
 	free(pool->chroot);
 	free(pool->spool_dir);
 	free(pool->access_log);
+	free(pool->status);
 	pairs_fini(&pool->environment);
 }
 

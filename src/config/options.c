@@ -127,6 +127,12 @@ const struct option option_table[] = {
 	{ SECTION_POOL, "access_log_format", OPTION_CHOICE,
 		POOL(access_log_format), "text",
 		0, 0, "text|json", "the form of the access log" },
+	{ SECTION_POOL, "slow_log", OPTION_TIME, POOL(slow_log), "0",
+		0, TIME_MAX, NULL, "log where the time of a request went that "
+		"took longer; 0: off" },
+	{ SECTION_POOL, "status", OPTION_URL_PATH, POOL(status), NULL,
+		0, 0, NULL, "the URL path of the pool's status page; without "
+		"it there is none" },
 	{ SECTION_POOL, "umask", OPTION_MODE, POOL(umask), "022",
 		0, 0777, NULL, "the file mode mask of the scripts" },
 	{ SECTION_POOL, "no_new_privileges", OPTION_BOOL,
@@ -178,7 +184,7 @@ static const char *const section_names[] = {"", "scgid", "pool", "map"};
 static const char *const type_names[] = {"yes|no", "number", "size", "time",
     "mode", "choice", "choice or file", "directory", "file", "host", "words",
     "names", "user", "group", "user", "group", "groups", "peers", "address",
-    "glob", "text", "file"};
+    "glob", "text", "file", "path"};
 
 static bool
 option_is_family(const struct option *o)

@@ -50,6 +50,7 @@ is_given(const struct option *o, const void *member)
 	case OPTION_DIRECTORY:
 	case OPTION_FILE:
 	case OPTION_HOST:
+	case OPTION_URL_PATH:
 		return *(char *const *)member != NULL;
 	case OPTION_USER:
 	case OPTION_GROUP:

@@ -237,6 +237,22 @@ set_host(const char *text, void *member, char *why)
 	return set_text(text, member, why);
 }
 
+/* set_url_path: as a request's path is compared: decoded, without a query. */
+static int
+set_url_path(const char *text, void *member, char *why)
+{
+	if (text[0] != '/')
+		return option_fail(why, "'%s' does not begin with '/'", text);
+	for (const char *p = text; *p != '\0'; p++)
+		if (*p <= ' ' || *p > '~' || strchr("?#%\"\\", *p) != NULL)
+			return option_fail(why,
+			    "'%s' is not a plain URL path, as in /-/status",
+			    text);
+	if (strstr(text, "/./") != NULL || strstr(text, "/../") != NULL)
+		return option_fail(why, "'%s' has a dot segment", text);
+	return set_text(text, member, why);
+}
+
 /*
  * set_words: words that can also be printed again on a line that is not over
  * the limit.
@@ -451,6 +467,8 @@ option_set(const struct option *o, const char *key, const char *text,
 		return add_listener(text, base, why);
 	case OPTION_VARIABLE:
 		return add_variable(member, name, text, why);
+	case OPTION_URL_PATH:
+		return set_url_path(text, member, why);
 	case OPTION_HANDLER:
 		return add_handler(member, name, text, why);
 	case OPTION_INCLUDE:

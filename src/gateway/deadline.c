@@ -12,6 +12,7 @@
 #include "gateway/front.h"
 #include "gateway/link.h"
 #include "gateway/relay.h"
+#include "gateway/slow_log.h"
 
 /* A worker that lives so long is asked who it is; most are gone by then. */
 #define INTRODUCE_MS 20
@@ -121,6 +122,8 @@ next_deadline(const struct request *r)
 		earliest(&deadline, r->last_output_at, DOUBT_MS);
 	if (lacks_introduction(r))
 		earliest(&deadline, r->started_at, INTRODUCE_MS);
+	if (slow_log_due(r) != 0 && slow_log_due(r) < deadline)
+		deadline = slow_log_due(r);
 	if (r->run.has_slot && r->kill_at == 0)
 		earliest(&deadline, r->started_at, t->script);
 	if (idle_since(r) != 0)
@@ -205,6 +208,8 @@ on_running_timer(struct request *r)
 		r->run.is_doubted = request_ask_worker(r);
 	if (lacks_introduction(r) && is_past(r->started_at, INTRODUCE_MS, now))
 		request_ask_worker(r);
+	if (slow_log_due(r) != 0 && slow_log_due(r) <= now)
+		slow_log_inspect(r);
 	if (r->state == REQUEST_LINGERING && now >= r->linger_at) {
 		front_break(r);
 		request_finish_if_done(r);

@@ -133,6 +133,7 @@ front_on_writable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	buffer_consume(&r->out, (size_t)n);
+	relay_note_stall(r);
 	r->stalled_at = clock_now();
 	if (r->out.length > 0)
 		return;
@@ -159,6 +160,7 @@ front_has_progressed(struct request *r)
 	if (ioctl(r->front_fd, TIOCOUTQ, &unsent) == -1 || unsent == r->unsent)
 		return false;
 	r->unsent = unsent;
+	relay_note_stall(r);
 	r->stalled_at = clock_now();
 	return true;
 }
@@ -182,7 +184,9 @@ close_now(struct request *r)
 	event_del(&r->front_event);
 	fd_close(&r->front_fd);
 	buffer_fini(&r->out);
-	r->stalled_at = 0;
+	relay_note_stall(r);
+	if (r->closed_at == 0)
+		r->closed_at = clock_now();
 	if (r->state != REQUEST_ENDING)
 		request_set_state(r, REQUEST_ENDING);
 }

@@ -276,6 +276,11 @@ start(struct gateway *g, const struct gateway_options *o)
 	g->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (g->listeners == NULL || g->links == NULL || g->null_fd == -1)
 		return -1;
+	if (counters_open(g, o->counters) == -1)
+		return -1;
+	if (g->pool->status != NULL &&
+	    (g->usage = calloc(1, sizeof(*g->usage))) == NULL)
+		return -1;
 	if (getrandom(&g->id_seed, sizeof(g->id_seed), GRND_NONBLOCK) == -1)
 		g->id_seed = (uint64_t)getpid();
 	g->front_gone_events =
@@ -308,6 +313,8 @@ finish(struct gateway *g)
 	fd_close(&g->control);
 	fd_close(&g->access_log);
 	fd_close(&g->null_fd);
+	counters_close(g);
+	free(g->usage);
 	if (g->base != NULL)
 		event_base_free(g->base);
 	free(g->listeners);
@@ -352,13 +359,18 @@ gateway_run(const struct gateway_options *options)
 	g->control = options->control;
 	g->access_log = options->access_log;
 	g->other_user = options->other_user;
+	g->number = options->number;
 	g->null_fd = -1;
 	g->next_run = 1;
 	TAILQ_INIT(&g->requests);
 	TAILQ_INIT(&g->waiting);
 	reserve_descriptors(g);
-	if (start(g, options) == -1)
+	result = start(g, options);
+	if (options->counters > STDERR_FILENO)
+		close(options->counters); /* mapped, or not to be had */
+	if (result == -1)
 		goto out;
+	result = -1;
 	enter_sandbox(g->pool);
 	if (options->connection != -1) {
 		g->is_draining = true;

@@ -14,6 +14,7 @@
 #include "gateway/failure.h"
 #include "gateway/relay.h"
 #include "gateway/schedule.h"
+#include "gateway/slow_log.h"
 #include "gateway/stderr_log.h"
 #include "launcher/protocol.h"
 
@@ -41,9 +42,21 @@ introduce(struct request *r, const struct protocol_message *m)
 	request_introduced(r);
 }
 
+/* A launcher may say anything: only a time that can be is taken. */
+static void
+note_start(struct request *r, const struct protocol_message *m)
+{
+	if (r->run.start_known)
+		return;
+	r->run.start_known = true;
+	if (m->started_at > r->started_at && m->started_at <= clock_now())
+		r->start_time += m->started_at - r->started_at;
+}
+
 static void
 worker_started(struct request *r, const struct protocol_message *m)
 {
+	note_start(r, m);
 	introduce(r, m);
 	stderr_log_watch(r);
 	if (r->run.questions > 0 && --r->run.questions == 0)
@@ -82,6 +95,7 @@ worker_exited(struct request *r, const struct protocol_message *m)
 	r->system_time += m->system_time;
 	if (m->peak_memory > r->peak_memory)
 		r->peak_memory = m->peak_memory;
+	note_start(r, m);
 	introduce(r, m);
 	if (r->run.group_left)
 		stderr_log_watch(r);
@@ -135,7 +149,8 @@ link_on_readable(evutil_socket_t fd, short what, void *arg)
 	n = protocol_receive(link->fd, buffer, sizeof(buffer), &m, stdio);
 	if (n == -1 && errno == EAGAIN)
 		return;
-	if (n != 1 || m.type == PROTOCOL_RUN || m.type == PROTOCOL_SIGNAL) {
+	if (n != 1 || m.type == PROTOCOL_RUN || m.type == PROTOCOL_SIGNAL ||
+	    m.type == PROTOCOL_INSPECT) {
 		if (n == 1 || (n == -1 && errno == EPROTO))
 			log_warnx("a launcher broke the protocol");
 		for (int i = 0; i < 3; i++)
@@ -146,6 +161,8 @@ link_on_readable(evutil_socket_t fd, short what, void *arg)
 			worker_started(r, &m);
 		else if (m.type == PROTOCOL_FAILED)
 			worker_failed(r, &m);
+		else if (m.type == PROTOCOL_TREE)
+			slow_log_take(r, m.text);
 		else
 			worker_exited(r, &m);
 	}
@@ -235,4 +252,14 @@ link_signal(struct request *r, int signal_number)
 	if (r->run.link == NULL || r->run.link->fd == -1)
 		return 0;
 	return protocol_send(r->run.link->fd, &m, NULL, false);
+}
+
+void
+link_inspect(struct request *r)
+{
+	struct protocol_message m = {
+	    .type = PROTOCOL_INSPECT, .request = r->run.id};
+
+	if (r->run.link != NULL && r->run.link->fd != -1)
+		protocol_send(r->run.link->fd, &m, NULL, false);
 }

@@ -293,11 +293,19 @@ relay_pause(struct request *r)
 }
 
 void
+relay_note_stall(struct request *r)
+{
+	if (r->stalled_at != 0)
+		r->stalled_time += clock_now() - r->stalled_at;
+	r->stalled_at = 0;
+}
+
+void
 relay_resume(struct request *r)
 {
 	if (r->run.stdout_fd != -1)
 		event_add(&r->run.stdout_event, NULL);
-	r->stalled_at = 0;
+	relay_note_stall(r);
 	r->last_output_at = clock_now();
 }
 

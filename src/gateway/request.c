@@ -31,6 +31,8 @@
 #include "gateway/relay.h"
 #include "gateway/reply.h"
 #include "gateway/schedule.h"
+#include "gateway/slow_log.h"
+#include "gateway/status.h"
 #include "gateway/stderr_log.h"
 
 /* A signal that could not be sent is sent again; microseconds. */
@@ -54,6 +56,12 @@ request_set_state(struct request *r, enum request_state state)
 	log_debug("request=%s %s -> %s", r->id, state_names[r->state],
 	    state_names[state]);
 	r->state = state;
+}
+
+const char *
+request_state_name(const struct request *r)
+{
+	return state_names[r->state];
 }
 
 const char *
@@ -138,6 +146,7 @@ request_begin(struct gateway *g, int fd, bool is_unix)
 	TAILQ_INSERT_TAIL(&g->requests, r, entry);
 	g->open_count++;
 	front_begin(r);
+	counters_note_load(g);
 	receive_start(r);
 	return 0;
 }
@@ -165,6 +174,10 @@ request_route(struct request *r, char detail[256])
 		return rule == cgi_rule_no_memory ? REASON_OUT_OF_MEMORY
 						  : REASON_BAD_REQUEST;
 	}
+	r->is_status = g->pool->status != NULL &&
+	    strcmp(r->path.data, g->pool->status) == 0;
+	if (r->is_status)
+		return REASON_NONE;
 	r->map = config_find_map(
 	    g->pool, r->path.data, request_param(r, "HTTP_HOST"));
 	if (r->map != NULL)
@@ -176,7 +189,10 @@ request_route(struct request *r, char detail[256])
 void
 request_received(struct request *r)
 {
-	schedule_add(r, false);
+	if (r->is_status)
+		status_answer(r);
+	else
+		schedule_add(r, false);
 }
 
 /* A connection that never said anything is nobody's failure. */
@@ -222,6 +238,18 @@ request_fail(struct request *r, enum reason reason, const char *detail)
 	request_finish_if_done(r);
 }
 
+/* What is kept of a request that is over. */
+static void
+account(const struct request *r)
+{
+	int64_t now = clock_now();
+
+	access_log_write(r);
+	slow_log_write(r, now);
+	counters_note_end(r, now);
+	usage_note_end(r->gateway->usage, r, now);
+}
+
 static void
 request_free(struct request *r)
 {
@@ -234,7 +262,7 @@ request_free(struct request *r)
 	request_introduced(r);
 	if (r->in.length > 0 &&
 	    (r->header.params != NULL || r->reason != REASON_CLIENT_ABORTED))
-		access_log_write(r);
+		account(r);
 	request_set_state(r, REQUEST_CLOSED);
 	TAILQ_REMOVE(&g->requests, r, entry);
 	g->open_count--;
@@ -246,7 +274,9 @@ request_free(struct request *r)
 	buffer_fini(&r->redirected);
 	buffer_fini(&r->run.output);
 	free(r->script);
+	free(r->tree);
 	free(r);
+	counters_note_load(g);
 	gateway_request_gone(g);
 }
 

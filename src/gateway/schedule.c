@@ -135,6 +135,7 @@ schedule_dispatch(struct gateway *g)
 			break;
 	}
 	g->is_dispatching = false;
+	counters_note_load(g);
 }
 
 void
@@ -149,6 +150,8 @@ schedule_add(struct request *r, bool at_head)
 	}
 	request_set_state(r, REQUEST_QUEUED);
 	r->queued_at = clock_now();
+	if (r->received_at == 0)
+		r->received_at = r->queued_at;
 	if (at_head)
 		TAILQ_INSERT_HEAD(&g->waiting, r, queue_entry);
 	else
@@ -166,6 +169,7 @@ schedule_remove(struct request *r)
 		return;
 	TAILQ_REMOVE(&r->gateway->waiting, r, queue_entry);
 	r->gateway->waiting_count--;
+	r->queue_time += clock_now() - r->queued_at;
 }
 
 void

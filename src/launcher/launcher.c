@@ -37,9 +37,10 @@ struct worker {
 	LIST_ENTRY(worker) entry;
 	pid_t pid; /* and its process group */
 	uint32_t request;
-	uint64_t number; /* in the order of their starts */
-	bool is_killed;	 /* by us */
-	bool is_reaped;	 /* only others of its group are left */
+	uint64_t number;    /* in the order of their starts */
+	int64_t started_at; /* clock_now */
+	bool is_killed;	    /* by us */
+	bool is_reaped;	    /* only others of its group are left */
 	char script[];
 };
 
@@ -133,6 +134,7 @@ tell_started(struct launcher *l, const struct worker *w)
 	struct protocol_message m = {.type = PROTOCOL_STARTED,
 	    .request = w->request,
 	    .pid = (int32_t)w->pid,
+	    .started_at = w->started_at,
 	    .text = w->script};
 
 	tell(l, &m);
@@ -181,6 +183,7 @@ worker_exited(
 	    .request = w->request,
 	    .pid = (int32_t)w->pid,
 	    .code = status,
+	    .started_at = w->started_at,
 	    .user_time = microseconds(&usage->ru_utime),
 	    .system_time = microseconds(&usage->ru_stime),
 	    .peak_memory = usage->ru_maxrss};
@@ -274,6 +277,7 @@ add_worker(struct launcher *l, uint32_t request, pid_t pid, struct worker *w)
 	w->pid = pid;
 	w->request = request;
 	w->number = ++l->newest;
+	w->started_at = clock_now();
 	w->is_killed = false;
 	w->is_reaped = false;
 	LIST_INSERT_HEAD(bucket_of(l, pid), w, entry);
@@ -367,6 +371,22 @@ on_signal(struct launcher *l, const struct protocol_message *m)
 }
 
 static void
+on_inspect(struct launcher *l, const struct protocol_message *m)
+{
+	char tree[PROTOCOL_TREE_MAX];
+	struct protocol_message answer = {
+	    .type = PROTOCOL_TREE, .request = m->request, .text = tree};
+	struct worker *w;
+
+	reap(l);
+	if ((w = find_by_request(l, m->request)) == NULL || w->is_reaped)
+		return;
+	process_describe_tree(w->pid, tree, sizeof(tree));
+	answer.pid = (int32_t)w->pid;
+	tell(l, &answer);
+}
+
+static void
 on_gateway(struct launcher *l)
 {
 	static char buffer[PROTOCOL_MESSAGE_MAX];
@@ -381,6 +401,8 @@ on_gateway(struct launcher *l)
 		on_run(l, &m, stdio);
 	} else if (n == 1 && m.type == PROTOCOL_SIGNAL) {
 		on_signal(l, &m);
+	} else if (n == 1 && m.type == PROTOCOL_INSPECT) {
+		on_inspect(l, &m);
 	} else {
 		l->is_betrayed = n == 1 || errno == EPROTO;
 		l->gateway_lost = true;

@@ -17,6 +17,7 @@ struct wire {
 	int32_t code;
 	uint32_t reason;
 	uint32_t group_left;
+	int64_t started_at;
 	int64_t user_time;
 	int64_t system_time;
 	int64_t peak_memory;
@@ -40,6 +41,11 @@ is_valid(const struct protocol_message *m, size_t fd_count)
 	case PROTOCOL_STARTED:
 	case PROTOCOL_EXITED:
 		return m->pid > 1;
+	case PROTOCOL_INSPECT:
+		return m->text[0] == '\0' && m->data_length == 0;
+	case PROTOCOL_TREE:
+		return m->pid > 1 && m->data_length == 0 &&
+		    strlen(m->text) < PROTOCOL_TREE_MAX;
 	}
 	return false;
 }
@@ -59,7 +65,7 @@ protocol_decode(const void *data, size_t length, size_t fd_count,
 	    w.data_length > length ||
 	    sizeof(w) + w.text_length + w.data_length != length)
 		goto bad;
-	if (w.type < PROTOCOL_RUN || w.type > PROTOCOL_EXITED ||
+	if (w.type < PROTOCOL_RUN || w.type > PROTOCOL_TREE ||
 	    w.reason >= REASON_COUNT)
 		goto bad;
 	m->type = (enum protocol_type)w.type;
@@ -69,6 +75,7 @@ protocol_decode(const void *data, size_t length, size_t fd_count,
 	m->code = w.code;
 	m->reason = (enum reason)w.reason;
 	m->group_left = w.group_left != 0;
+	m->started_at = w.started_at;
 	m->user_time = w.user_time;
 	m->system_time = w.system_time;
 	m->peak_memory = w.peak_memory;
@@ -101,6 +108,7 @@ protocol_send(
 	w.code = m->code;
 	w.reason = (uint32_t)m->reason;
 	w.group_left = m->group_left;
+	w.started_at = m->started_at;
 	w.user_time = m->user_time;
 	w.system_time = m->system_time;
 	w.peak_memory = m->peak_memory;

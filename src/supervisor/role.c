@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "gateway/counters.h"
 #include "gateway/gateway.h"
 #include "launcher/launcher.h"
 #include "launcher/limits.h"
@@ -128,7 +129,7 @@ run_gateway(struct team *t, int control, const int *launchers)
 {
 	struct pool_state *p = t->pool;
 	int listeners[p->listening_count + 1];
-	int keep[p->listening_count + t->launcher_count + 3];
+	int keep[p->listening_count + t->launcher_count + 4];
 	struct gateway_options options = {.pool = p->pool,
 	    .listeners = listeners,
 	    .listener_count = p->listening_count,
@@ -136,6 +137,8 @@ run_gateway(struct team *t, int control, const int *launchers)
 	    .launcher_count = t->launcher_count,
 	    .control = control,
 	    .access_log = p->access_log,
+	    .counters = p->counters,
+	    .number = (unsigned)(t - p->teams),
 	    .connection = -1,
 	    .other_user = role_other_user(p->config, p->pool)};
 	size_t n = 0;
@@ -147,6 +150,8 @@ run_gateway(struct team *t, int control, const int *launchers)
 	keep[n++] = control;
 	if (p->access_log != -1)
 		keep[n++] = p->access_log;
+	if (p->counters != -1)
+		keep[n++] = p->counters;
 	enter_role("gateway", p->pool, keep, n);
 	/* They are for the supervisor, which tells us. */
 	process_ignore_signals();
@@ -269,6 +274,7 @@ pool_state_open(struct pool_state *p, const struct config *config,
 	p->config = config;
 	p->pool = pool;
 	p->access_log = pool_open_access_log(pool);
+	p->counters = fd_shared_memory(counters_size(pool->gateways));
 	if (p->access_log == -1 && pool->access_log[0] == '/') {
 		log_error("%s", pool->access_log);
 		return -1;
@@ -293,6 +299,7 @@ pool_state_close(struct pool_state *p)
 	free(p->teams);
 	free(p->listening);
 	fd_close(&p->access_log);
+	fd_close(&p->counters);
 }
 
 void

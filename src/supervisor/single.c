@@ -40,6 +40,7 @@ single_serve(
 	    .launcher_count = 1,
 	    .control = -1,
 	    .access_log = -1,
+	    .counters = -1,
 	    .connection = connection,
 	    .other_user = role_other_user(config, pool)};
 	int ends[2], result = -1;

@@ -55,7 +55,13 @@ static const struct protocol_message examples[] = {
 	.user_time = INT64_MAX,
 	.system_time = -1,
 	.peak_memory = INT64_C(1) << 40,
+	.started_at = 1,
 	.text = "/srv/a"},
+    {.type = PROTOCOL_INSPECT, .request = 5, .text = ""},
+    {.type = PROTOCOL_TREE,
+	.request = 5,
+	.pid = 7,
+	.text = "7 sh S (8 sleep S)"},
 };
 
 #define EXAMPLES (sizeof(examples) / sizeof(examples[0]))
@@ -341,7 +347,8 @@ test_every_byte_changed(void **state)
 				data[at] = (char)value;
 				if (protocol_decode(data, length, 0, &m) == -1)
 					continue;
-				assert_in_range(m.type, 1, 5);
+				assert_in_range(
+				    m.type, PROTOCOL_RUN, PROTOCOL_TREE);
 				assert_in_range(m.reason, 0, REASON_COUNT - 1);
 				assert_ptr_equal(
 				    m.text + strlen(m.text) + 1, m.data);
@@ -436,7 +443,7 @@ test_rules(void **state)
 	m.code = SIGTERM;
 	m.type = (enum protocol_type)0;
 	refuse(m);
-	m.type = (enum protocol_type)6;
+	m.type = (enum protocol_type)(PROTOCOL_TREE + 1);
 	refuse(m);
 }
 
