@@ -405,7 +405,6 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 	}
 	process_raise_descriptor_limit();
 	process_forbid_inspection();
-	log_warnings(config);
 	process_adopt_orphans();
 	process_each_child(note_elder, &s);
 	catch_signals(&while_waiting);

@@ -98,6 +98,7 @@ def test_a_listener_that_cannot_be_bound_changes_nothing(start):
 
 def test_pools_and_listeners_come_and_go(start):
     one = start({"www": ({}, MAPS), "alice": ({}, MAPS)})
+    one.expect(text="have one user", optional=True)
     text = one.configuration.read_text()
     inode = os.stat(one.sockets["www"]).st_ino
     head, _, alice = text.partition("[alice]")

@@ -90,7 +90,8 @@ def test_page_for_people(one, tcp):
 
 
 def test_page_through_nginx(one, servers):
-    page = servers(Nginx, one).get(PATH + "?json")
+    location = "location /-/ { include scgi_params; scgi_pass unix:{socket}; }"
+    page = servers(Nginx, one, location).get(PATH + "?json")
     assert page.status == 200 and json.loads(page.body)["pool"] == "www"
 
 
