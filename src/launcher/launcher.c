@@ -366,8 +366,11 @@ on_signal(struct launcher *l, const struct protocol_message *m)
 	if (!w->is_reaped || group_has_members(w->pid))
 		kill(-w->pid, m->code);
 	w->is_killed = true;
-	if (w->is_reaped && m->code == SIGKILL)
+	if (w->is_reaped && m->code == SIGKILL) {
 		forget(w);
+		/* Who left the group meanwhile was taken for one of it. */
+		l->is_scan_due = true;
+	}
 }
 
 static void
