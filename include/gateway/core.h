@@ -21,6 +21,7 @@ struct link {
 	struct event readable;
 	struct event writable; /* pending while its socket is full */
 	unsigned workers;
+	bool is_live; /* its launcher has said hello */
 };
 
 struct listener {
@@ -59,6 +60,9 @@ struct gateway {
 	uint32_t next_run;
 	uint64_t id_seed;
 	uint64_t id_count;
+	uint64_t served; /* for the pulse */
+	uint64_t failed;
+	bool has_lived;		 /* the first pulse is sent */
 	unsigned char news[512]; /* bits of what gateway_is_news was asked */
 	char chunk[GATEWAY_CHUNK];
 };

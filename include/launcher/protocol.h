@@ -15,6 +15,8 @@
  *                                 times, memory; reason = what the launcher
  *                                 knows better; group_left: others of the
  *                                 group still run
+ *   HELLO    launcher -> gateway  once, first: it has become the pool's user
+ *                                 and waits for work
  *
  * A worker's last message is FAILED or EXITED; most workers are so short-lived
  * that it is their only one.  After EXITED with group_left the gateway sends
@@ -35,7 +37,8 @@ enum protocol_type {
 	PROTOCOL_STARTED,
 	PROTOCOL_FAILED,
 	PROTOCOL_SIGNAL,
-	PROTOCOL_EXITED
+	PROTOCOL_EXITED,
+	PROTOCOL_HELLO
 };
 
 /* A receive buffer of this size takes any message. */

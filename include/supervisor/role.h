@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "supervisor/listener.h"
+#include "supervisor/pulse.h"
 
 struct role {
 	pid_t pid;	    /* -1: not running */
@@ -26,6 +27,7 @@ struct team {
 	int control; /* to the gateway, owned; -1 while it does not run */
 	struct role *launchers; /* owned */
 	unsigned launcher_count;
+	struct pulse pulse;
 };
 
 struct pool_state {
@@ -59,6 +61,10 @@ int team_start_launcher(struct team *t, unsigned i);
  */
 bool team_find(struct pool_state *pools, size_t count, pid_t pid,
     struct team **team, int *launcher);
+
+/* team_next: the team after `t` (NULL: the first), or NULL. */
+struct team *
+team_next(struct pool_state *pools, size_t count, const struct team *t);
 
 /*
  * role_become_*: take the user of a role; nothing changes unless root.

@@ -36,7 +36,7 @@ const struct option option_table[] = {
 
 	{ SECTION_POOL, "listen", OPTION_LISTEN, 0, NULL,
 		0, 0, NULL, "a Unix socket or loopback address and port to "
-		"listen on; may repeat" },
+		"listen on, or systemd; may repeat" },
 	{ SECTION_POOL, "listen_owner", OPTION_OWNER, POOL(listen_owner), NULL,
 		0, 0, NULL, "the owner of the pool's Unix sockets" },
 	{ SECTION_POOL, "listen_group", OPTION_SHARE, POOL(listen_group), NULL,

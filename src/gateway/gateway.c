@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "gateway/core.h"
 #include "gateway/link.h"
+#include "gateway/pulse.h"
 #include "gateway/schedule.h"
 
 /* Descriptors that are no request's: listeners, links, logs, libevent's. */
@@ -187,6 +188,8 @@ control_on_readable(evutil_socket_t fd, short what, void *arg)
 	} else if (order == GATEWAY_ORDER_LOG && passed != -1) {
 		log_set_fd(passed);
 		passed = -1;
+	} else if (order == GATEWAY_ORDER_PING) {
+		pulse_send(g);
 	}
 	fd_close(&passed);
 }
@@ -276,9 +279,9 @@ finish(struct gateway *g)
 		link_stop(&g->links[i]);
 	for (size_t i = 0; i < g->listener_count; i++)
 		fd_close(&g->listeners[i].fd);
+	/* It stays open to our end: its end tells the supervisor of ours. */
 	if (g->control != -1)
 		event_del(&g->control_event);
-	fd_close(&g->control);
 	fd_close(&g->access_log);
 	fd_close(&g->null_fd);
 	free(g->listeners);

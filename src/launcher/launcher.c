@@ -419,6 +419,7 @@ launcher_run(const struct config_pool *pool, int gateway)
 	process_adopt_orphans();
 	apply_pool_settings(pool);
 	l.oom_kills = process_count_oom_kills();
+	tell(&l, &(struct protocol_message){.type = PROTOCOL_HELLO});
 	while (!l.gateway_lost) {
 		bool has_children = l.running > 0;
 		int n;

@@ -22,6 +22,7 @@
 #include "gateway/gateway.h"
 #include "launcher/launcher.h"
 #include "supervisor/privileges.h"
+#include "supervisor/service.h"
 
 #define LAUNCHERS_MAX 64
 
@@ -250,16 +251,22 @@ pool_state_open(struct pool_state *p, const struct config *config,
 		log_error("%s", pool->access_log);
 		return -1;
 	}
-	p->listening = calloc(pool->listener_count, sizeof(*p->listening));
+	p->listening = calloc(pool->listener_count + service_socket_count(),
+	    sizeof(*p->listening));
 	if (p->listening == NULL || init_teams(p) == -1) {
 		log_error("pool %s", pool->name);
 		return -1;
 	}
 	for (size_t i = 0; i < pool->listener_count; i++) {
-		if (listening_open(
-			&p->listening[i], pool, &pool->listeners[i]) == -1)
+		const struct config_listener *l = &pool->listeners[i];
+		struct listening *next = &p->listening[p->listening_count];
+		int n = l->passed != NULL ? service_open(config, l, next)
+		    : listening_open(next, pool, l) == -1 ? -1
+							  : 1;
+
+		if (n == -1)
 			return -1;
-		p->listening_count++;
+		p->listening_count += (size_t)n;
 	}
 	return 0;
 }
@@ -298,4 +305,16 @@ team_find(struct pool_state *pools, size_t count, pid_t pid, struct team **team,
 		}
 	}
 	return false;
+}
+
+struct team *
+team_next(struct pool_state *pools, size_t count, const struct team *t)
+{
+	size_t p = t != NULL ? (size_t)(t->pool - pools) : 0;
+	unsigned i = t != NULL ? (unsigned)(t - pools[p].teams) + 1 : 0;
+
+	for (; p < count; p++, i = 0)
+		if (i < pools[p].team_count)
+			return &pools[p].teams[i];
+	return NULL;
 }

@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,17 +18,21 @@
 #include "base/process.h"
 #include "gateway/gateway.h"
 #include "supervisor/daemon.h"
+#include "supervisor/pulse.h"
 #include "supervisor/role.h"
+#include "supervisor/service.h"
 
 /* In microseconds. */
 #define SECOND	    INT64_C(1000000)
 #define DELAY_FIRST (SECOND / 10)
 #define DELAY_MAX   (60 * SECOND)
 #define LIVED_WELL  (5 * SECOND) /* a role that lives so long starts afresh */
+#define START_TIME  (30 * SECOND)
 #define DRAIN_TIME  (30 * SECOND)
 #define STOP_TIME   (5 * SECOND)
 
 enum supervisor_state {
+	SUPERVISOR_STARTING, /* not every role has said that it lives */
 	SUPERVISOR_SERVING,
 	SUPERVISOR_DRAINING, /* gateways accept no more and end when idle */
 	SUPERVISOR_STOPPING, /* everything ends now */
@@ -42,6 +45,9 @@ struct supervisor {
 	size_t pool_count;
 	enum supervisor_state state;
 	int64_t deadline; /* when the next state is forced; 0: none */
+	struct daemon daemon;
+	struct heart heart;
+	bool has_failed; /* to start */
 };
 
 static volatile sig_atomic_t got_child, got_term, got_stop, got_reopen;
@@ -119,8 +125,24 @@ log_death(struct supervisor *s, const struct team *t, int launcher, int status)
 	else if (WEXITSTATUS(status) != 0)
 		log_warnx("%s %s exited with status %d", what, pool,
 		    WEXITSTATUS(status));
-	else if (s->state == SUPERVISOR_SERVING && t->gateway.pid != -1)
+	else if (s->state <= SUPERVISOR_SERVING && t->gateway.pid != -1)
 		log_warnx("%s %s ended", what, pool);
+}
+
+static void enter_state(struct supervisor *s, enum supervisor_state state);
+
+/*
+ * A role that cannot even begin is as final as a socket that cannot be bound,
+ * until all have lived; whoever started us is waiting for the answer.
+ */
+static void
+fail_start(struct supervisor *s)
+{
+	if (s->state != SUPERVISOR_STARTING)
+		return;
+	log_warnx("cannot start");
+	s->has_failed = true;
+	enter_state(s, SUPERVISOR_STOPPING);
 }
 
 static void
@@ -136,10 +158,13 @@ reap(struct supervisor *s)
 		if (!team_find(s->pools, s->pool_count, pid, &team, &launcher))
 			continue; /* was an orphan */
 		log_death(s, team, launcher, status);
+		if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+			fail_start(s);
 		if (launcher != -1) {
 			throttle(&team->launchers[launcher]);
 		} else {
 			throttle(&team->gateway);
+			pulse_end(team);
 			fd_close(&team->control);
 		}
 	}
@@ -159,7 +184,7 @@ has_launchers(const struct team *t)
 static void
 sooner(int64_t *next, int64_t when)
 {
-	if (*next == 0 || when < *next)
+	if (when != 0 && (*next == 0 || when < *next))
 		*next = when;
 }
 
@@ -262,12 +287,19 @@ enter_state(struct supervisor *s, enum supervisor_state state)
 	if (state <= s->state)
 		return;
 	s->state = state;
-	if (state == SUPERVISOR_DRAINING) {
+	if (state == SUPERVISOR_SERVING) {
+		s->deadline = 0;
+		log_info("ready");
+		service_notify("READY=1");
+		heart_begin(&s->heart);
+	} else if (state == SUPERVISOR_DRAINING) {
 		log_info("draining");
+		service_notify("STOPPING=1\nSTATUS=draining");
 		order_all(s, GATEWAY_ORDER_DRAIN);
 		s->deadline = clock_now() + DRAIN_TIME;
 	} else if (state == SUPERVISOR_STOPPING) {
 		log_info("stopping");
+		service_notify("STOPPING=1\nSTATUS=stopping");
 		/* A gateway whose control closes ends, its launchers too. */
 		for (size_t p = 0; p < s->pool_count; p++)
 			for (unsigned i = 0; i < s->pools[p].team_count; i++)
@@ -316,7 +348,7 @@ handle_signals(struct supervisor *s)
 	if (got_term) {
 		got_term = 0;
 		enter_state(s,
-		    s->state == SUPERVISOR_SERVING ? SUPERVISOR_DRAINING
+		    s->state <= SUPERVISOR_SERVING ? SUPERVISOR_DRAINING
 						   : SUPERVISOR_STOPPING);
 	}
 	if (got_reopen) {
@@ -329,36 +361,47 @@ handle_signals(struct supervisor *s)
 	}
 }
 
+/* Every role may have said that it lives. */
 static void
-wait_until(int64_t when, const sigset_t *while_waiting)
+finish_start(struct supervisor *s)
 {
-	struct timespec wait = {0, 0};
-	int64_t left = when - clock_now();
+	if (s->state != SUPERVISOR_STARTING ||
+	    !pulse_all_live(s->pools, s->pool_count))
+		return;
+	if (daemon_ready(&s->daemon) == -1)
+		fail_start(s);
+	else
+		enter_state(s, SUPERVISOR_SERVING);
+}
 
-	if (when != 0 && left > 0) {
-		wait.tv_sec = (time_t)(left / SECOND);
-		wait.tv_nsec = (long)(left % SECOND * 1000);
-	}
-	ppoll(NULL, 0, when != 0 ? &wait : NULL, while_waiting);
+static void
+deadline_passed(struct supervisor *s)
+{
+	if (s->state == SUPERVISOR_STARTING)
+		fail_start(s);
+	else
+		enter_state(s,
+		    s->state == SUPERVISOR_DRAINING ? SUPERVISOR_STOPPING
+						    : SUPERVISOR_KILLING);
 }
 
 static void
 supervise(struct supervisor *s, const sigset_t *while_waiting)
 {
+	s->deadline = clock_now() + START_TIME;
 	for (;;) {
 		int64_t next = s->deadline;
 
-		if (s->state == SUPERVISOR_SERVING)
-			next = revive(s);
+		if (s->state <= SUPERVISOR_SERVING)
+			sooner(&next, revive(s));
 		else if (!has_roles(s))
 			return;
-		wait_until(next, while_waiting);
+		sooner(&next, heart_beat(&s->heart, s->pools, s->pool_count));
+		pulse_wait(s->pools, s->pool_count, next, while_waiting);
 		handle_signals(s);
+		finish_start(s);
 		if (s->deadline != 0 && clock_now() >= s->deadline)
-			enter_state(s,
-			    s->state == SUPERVISOR_DRAINING
-				? SUPERVISOR_STOPPING
-				: SUPERVISOR_KILLING);
+			deadline_passed(s);
 	}
 }
 
@@ -384,11 +427,11 @@ supervisor_run(
     const struct config *config, const char *pid_file, bool background)
 {
 	struct supervisor s = {.config = config};
-	struct daemon daemon;
 	sigset_t while_waiting;
 	int result = 1;
 
-	if (daemon_begin(&daemon, pid_file, background) == -1)
+	service_begin();
+	if (daemon_begin(&s.daemon, pid_file, background) == -1)
 		return 1;
 	log_set_role("supervisor");
 	if (background && strcmp(config->log, "stderr") == 0) {
@@ -403,20 +446,17 @@ supervisor_run(
 	process_raise_descriptor_limit();
 	process_adopt_orphans();
 	catch_signals(&while_waiting);
-	if (open_pools(&s) == -1)
+	if (service_check(config) == -1 || open_pools(&s) == -1)
 		goto out;
 	process_set_title("supervisor");
-	revive(&s);
-	if (daemon_ready(&daemon) == -1)
-		goto out;
-	log_info("ready");
 	supervise(&s, &while_waiting);
 	log_info("stopped");
-	result = 0;
+	result = s.has_failed ? 1 : 0;
 out:
 	for (size_t p = 0; p < s.pool_count; p++)
 		pool_state_close(&s.pools[p]);
 	free(s.pools);
-	daemon_end(&daemon);
+	daemon_end(&s.daemon);
+	service_end();
 	return result;
 }
