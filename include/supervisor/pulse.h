@@ -13,7 +13,8 @@
 
 #include "gateway/gateway.h"
 
-struct pool_state;
+struct generation;
+struct generation_list;
 struct team;
 
 /* One a team.  Zeroed: of a gateway that was never started. */
@@ -30,6 +31,8 @@ struct heart {
 	int64_t interval; /* microseconds between questions; 0: none asked */
 	int64_t next;	  /* when the next are asked */
 	bool is_watched;  /* the service manager waits for WATCHDOG=1 */
+	uint64_t served;  /* by generations that are gone */
+	uint64_t failed;
 };
 
 /* pulse_end: the gateway of `t` is gone; pulse_receive: it has said something.
@@ -37,18 +40,21 @@ struct heart {
 void pulse_end(struct team *t);
 void pulse_receive(struct team *t);
 
-/* pulse_all_live: whether every team has said that it lives. */
-bool pulse_all_live(struct pool_state *pools, size_t count);
+/* pulse_all_live: whether every team of `g` has said that it lives. */
+bool pulse_all_live(struct generation *g);
 
 /*
  * pulse_wait: wait until `when` (0: for ever) or a signal outside of
  * `while_waiting`, and hear what the gateways say.
  */
-void pulse_wait(struct pool_state *pools, size_t count, int64_t when,
-    const sigset_t *while_waiting);
+void pulse_wait(
+    struct generation_list *all, int64_t when, const sigset_t *while_waiting);
 
 /* heart_begin: ask from now on, if there is a service manager to tell. */
 void heart_begin(struct heart *h);
+
+/* heart_forget: keep the counts of `g`, which is about to be freed. */
+void heart_forget(struct heart *h, struct generation *g);
 
 /*
  * heart_beat: when it is time, ask every gateway, kill those that have not
@@ -56,6 +62,6 @@ void heart_begin(struct heart *h);
  * we live only if all have answered.  Returns when it is to be called again;
  * 0: never.
  */
-int64_t heart_beat(struct heart *h, struct pool_state *pools, size_t count);
+int64_t heart_beat(struct heart *h, struct generation_list *all);
 
 #endif

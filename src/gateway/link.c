@@ -58,6 +58,9 @@ worker_failed(struct request *r, const struct protocol_message *m)
 	char detail[1024];
 
 	snprintf(detail, sizeof(detail), "%s", m->text);
+	for (char *p = detail; *p != '\0'; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?'; /* a launcher escapes; but trust it not */
 	r->run.is_gone = true;
 	relay_stop(r);
 	if (r->state == REQUEST_RUNNING)
@@ -80,6 +83,8 @@ worker_exited(struct request *r, const struct protocol_message *m)
 	if (m->peak_memory > r->peak_memory)
 		r->peak_memory = m->peak_memory;
 	introduce(r, m);
+	if (r->run.group_left)
+		stderr_log_watch(r);
 	relay_judge(r);
 }
 
@@ -131,7 +136,7 @@ link_on_readable(evutil_socket_t fd, short what, void *arg)
 	if (n == -1 && errno == EAGAIN)
 		return;
 	if (n != 1 || m.type == PROTOCOL_RUN || m.type == PROTOCOL_SIGNAL) {
-		if (n != 0)
+		if (n == 1 || (n == -1 && errno == EPROTO))
 			log_warnx("a launcher broke the protocol");
 		for (int i = 0; i < 3; i++)
 			fd_close(&stdio[i]);
@@ -210,7 +215,13 @@ link_run(struct link *link, struct request *r, const int stdio[3])
 	    .text = r->path.data,
 	    .data = r->header.params,
 	    .data_length = r->header.params_length};
-	int n = protocol_send(link->fd, &m, stdio, false);
+	int n;
+
+	if (r->redirected.length > 0) {
+		m.data = r->redirected.data;
+		m.data_length = r->redirected.length;
+	}
+	n = protocol_send(link->fd, &m, stdio, false);
 
 	if (n == -1 && errno == EAGAIN)
 		event_add(&link->writable, NULL);

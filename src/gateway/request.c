@@ -34,6 +34,9 @@
 #include "gateway/schedule.h"
 #include "gateway/stderr_log.h"
 
+/* A signal that could not be sent is sent again; microseconds. */
+#define SIGNAL_AGAIN 50000
+
 static const char *const state_names[] = {"reading-header", "reading-body",
     "queued", "running", "responding", "lingering", "ending", "closed"};
 
@@ -56,6 +59,15 @@ request_set_state(struct request *r, enum request_state state)
 
 const char *
 request_param(const struct request *r, const char *name)
+{
+	if (r->redirected.length > 0)
+		return scgi_get_param(
+		    r->redirected.data, r->redirected.length, name);
+	return request_original(r, name);
+}
+
+const char *
+request_original(const struct request *r, const char *name)
 {
 	if (r->header.params == NULL)
 		return NULL;
@@ -126,6 +138,7 @@ request_begin(struct gateway *g, int fd, bool is_unix)
 	event_assign(&r->front_event, g->base, fd, 0, NULL, NULL);
 	TAILQ_INSERT_TAIL(&g->requests, r, entry);
 	g->open_count++;
+	front_begin(r);
 	receive_start(r);
 	return 0;
 }
@@ -150,7 +163,8 @@ request_route(struct request *r, char detail[256])
 	    r->header.params, r->header.params_length, &r->path);
 	if (rule != NULL) {
 		snprintf(detail, 256, "%s", rule);
-		return REASON_BAD_REQUEST;
+		return rule == cgi_rule_no_memory ? REASON_OUT_OF_MEMORY
+						  : REASON_BAD_REQUEST;
 	}
 	r->map = config_find_map(
 	    g->pool, r->path.data, request_param(r, "HTTP_HOST"));
@@ -171,7 +185,8 @@ static bool
 is_silent(const struct request *r)
 {
 	return r->state == REQUEST_READING_HEADER &&
-	    (r->in.length == 0 || r->reason == REASON_CLIENT_ABORTED);
+	    (r->reason == REASON_CLIENT_ABORTED ||
+		(r->reason == REASON_HEADER_TIMEOUT && r->in.length == 0));
 }
 
 void
@@ -180,11 +195,13 @@ request_fail(struct request *r, enum reason reason, const char *detail)
 	bool answer =
 	    r->state <= REQUEST_RUNNING && reason != REASON_CLIENT_ABORTED;
 
-	if (r->reason == REASON_NONE)
+	bool is_first = r->reason == REASON_NONE;
+
+	if (is_first)
 		r->reason = reason;
 	if (is_silent(r))
 		answer = false;
-	else
+	else if (is_first)
 		request_log_failure(r, detail);
 	schedule_remove(r);
 	r->redirect_pending = false;
@@ -236,12 +253,17 @@ request_free(struct request *r)
 	gateway_request_gone(g);
 }
 
-/* The worker is reaped and its stdout closed: the slot is free. */
+/*
+ * The worker is reaped and its stdout closed: the slot is free, once its
+ * launcher has been told to end what is left of its group.
+ */
 static void
 end_run(struct request *r)
 {
-	if (r->run.group_left)
-		link_signal(r, SIGKILL);
+	if (r->run.group_left && link_signal(r, SIGKILL) == -1) {
+		r->kill_at = clock_now() + SIGNAL_AGAIN;
+		return;
+	}
 	r->run.group_left = false;
 	r->kill_at = 0;
 	stderr_log_stop(r);
@@ -272,7 +294,7 @@ request_finish_if_done(struct request *r)
 	}
 	if (r->state == REQUEST_ENDING && !r->run.has_slot)
 		request_free(r);
-	else if (r->state != REQUEST_LINGERING)
+	else
 		request_set_deadline(r);
 	schedule_dispatch(g);
 }

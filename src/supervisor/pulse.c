@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "supervisor/role.h"
+#include "supervisor/generation.h"
 #include "supervisor/service.h"
 
 #define SECOND INT64_C(1000000)
@@ -95,30 +95,51 @@ pulse_receive(struct team *t)
 }
 
 bool
-pulse_all_live(struct pool_state *pools, size_t count)
+pulse_all_live(struct generation *g)
 {
-	struct team *t = NULL;
-
-	while ((t = team_next(pools, count, t)) != NULL)
-		if (!t->pulse.is_live)
-			return false;
+	FOR_EACH_TEAM(g, p, t)
+	if (!t->pulse.is_live)
+		return false;
 	return true;
+}
+
+static nfds_t
+count_teams(struct generation_list *all)
+{
+	struct generation *g;
+	nfds_t n = 0;
+
+	TAILQ_FOREACH (g, all, entry)
+		for (size_t i = 0; i < g->pool_count; i++)
+			n += g->pools[i].team_count;
+	return n;
+}
+
+static void
+receive_all(struct generation_list *all, const struct pollfd *polled)
+{
+	struct generation *g;
+
+	TAILQ_FOREACH (g, all, entry)
+		FOR_EACH_TEAM(g, p, t)
+		{
+			if (polled->revents != 0)
+				pulse_receive(t);
+			polled++;
+		}
 }
 
 /* Without memory it only sleeps, for a moment. */
 void
-pulse_wait(struct pool_state *pools, size_t count, int64_t when,
-    const sigset_t *while_waiting)
+pulse_wait(
+    struct generation_list *all, int64_t when, const sigset_t *while_waiting)
 {
 	int64_t left = when - clock_now();
 	struct timespec wait = {0, 0};
-	struct pollfd *polled;
-	struct team *t = NULL;
+	struct pollfd *polled = calloc(count_teams(all) + 1, sizeof(*polled));
+	struct generation *g;
 	nfds_t n = 0;
 
-	while ((t = team_next(pools, count, t)) != NULL)
-		n++;
-	polled = calloc(n + 1, sizeof(*polled));
 	if (polled == NULL)
 		left = when = SECOND;
 	if (when != 0 && left > 0) {
@@ -126,13 +147,12 @@ pulse_wait(struct pool_state *pools, size_t count, int64_t when,
 		wait.tv_nsec = (long)(left % SECOND * 1000);
 	}
 	/* A negative descriptor is passed over. */
-	for (n = 0; polled != NULL && (t = team_next(pools, count, t)) != NULL;)
-		polled[n++] = (struct pollfd){t->control, POLLIN, 0};
-	if (ppoll(polled, polled != NULL ? n : 0, when != 0 ? &wait : NULL,
-		while_waiting) > 0)
-		for (n = 0; (t = team_next(pools, count, t)) != NULL; n++)
-			if (polled[n].revents != 0)
-				pulse_receive(t);
+	if (polled != NULL)
+		TAILQ_FOREACH (g, all, entry)
+			FOR_EACH_TEAM(g, p, t)
+	polled[n++] = (struct pollfd){t->control, POLLIN, 0};
+	if (ppoll(polled, n, when != 0 ? &wait : NULL, while_waiting) > 0)
+		receive_all(all, polled);
 	free(polled);
 }
 
@@ -178,31 +198,38 @@ ask(struct team *t, bool may_kill)
 	return false;
 }
 
-/* "12 served, 1 failed, 3 open, 0 waiting; workers: www 3/32, alice 0/8" */
+/*
+ * "12 served, 1 failed, 3 open, 0 waiting; workers: www 3/32, alice 0/8", with
+ * what an old generation still does, and how many there are of the current.
+ */
 static void
-tell_status(struct pool_state *pools, size_t count)
+tell_status(struct heart *h, struct generation_list *all)
 {
-	uint64_t served = 0, failed = 0, open = 0, waiting = 0;
+	uint64_t served = h->served, failed = h->failed, open = 0, waiting = 0;
+	struct generation *g, *first = TAILQ_FIRST(all);
 	char workers[512] = "";
 	size_t length = 0;
-	struct team *t = NULL;
 
-	while ((t = team_next(pools, count, t)) != NULL) {
-		served += t->pulse.served + t->pulse.last.served;
-		failed += t->pulse.failed + t->pulse.last.failed;
-		open += t->pulse.last.open;
-		waiting += t->pulse.last.waiting;
-	}
-	for (size_t p = 0; p < count && length < sizeof(workers); p++) {
+	TAILQ_FOREACH (g, all, entry)
+		FOR_EACH_TEAM(g, p, t)
+		{
+			served += t->pulse.served + t->pulse.last.served;
+			failed += t->pulse.failed + t->pulse.last.failed;
+			open += t->pulse.last.open;
+			waiting += t->pulse.last.waiting;
+		}
+	for (size_t i = 0; i < first->pool_count && length < sizeof(workers);
+	     i++) {
+		struct pool_state *p = &first->pools[i];
 		unsigned used = 0, slots = 0;
 
-		for (unsigned i = 0; i < pools[p].team_count; i++) {
-			used += pools[p].teams[i].pulse.last.workers;
-			slots += pools[p].teams[i].pulse.last.slots;
+		for (unsigned j = 0; j < p->team_count; j++) {
+			used += p->teams[j].pulse.last.workers;
+			slots += p->teams[j].pulse.last.slots;
 		}
 		length += (size_t)snprintf(workers + length,
-		    sizeof(workers) - length, "%s %s %u/%u", p > 0 ? "," : "",
-		    pools[p].pool->name, used, slots);
+		    sizeof(workers) - length, "%s %s %u/%u", i > 0 ? "," : "",
+		    p->pool->name, used, slots);
 	}
 	service_notify("STATUS=%llu served, %llu failed, %llu open, %llu "
 		       "waiting; workers:%s",
@@ -210,20 +237,32 @@ tell_status(struct pool_state *pools, size_t count)
 	    (unsigned long long)open, (unsigned long long)waiting, workers);
 }
 
+void
+heart_forget(struct heart *h, struct generation *g)
+{
+	FOR_EACH_TEAM(g, p, t)
+	{
+		h->served += t->pulse.served + t->pulse.last.served;
+		h->failed += t->pulse.failed + t->pulse.last.failed;
+	}
+}
+
 int64_t
-heart_beat(struct heart *h, struct pool_state *pools, size_t count)
+heart_beat(struct heart *h, struct generation_list *all)
 {
 	int64_t now = clock_now();
 	bool all_answered = true, may_kill;
-	struct team *t = NULL;
+	struct generation *g;
 
 	if (h->interval == 0 || now < h->next)
 		return h->interval == 0 ? 0 : h->next;
 	/* If it was us who did not run, nobody has had time to answer. */
 	may_kill = h->is_watched && now - h->next < h->interval;
-	tell_status(pools, count);
-	while ((t = team_next(pools, count, t)) != NULL)
-		all_answered &= ask(t, may_kill);
+	tell_status(h, all);
+	TAILQ_FOREACH (g, all, entry)
+		FOR_EACH_TEAM(g, p, t)
+	if (!ask(t, may_kill))
+		all_answered = false;
 	if (h->is_watched && all_answered)
 		service_notify("WATCHDOG=1");
 	h->next = now + h->interval;
