@@ -72,7 +72,7 @@ pulse_receive(struct team *t)
 
 	if (n == -1 && errno == EAGAIN)
 		return;
-	if (n == 0 && fd_count == 0) {
+	if ((n == 0 && fd_count == 0) || (n == -1 && errno == ECONNRESET)) {
 		/* It ends, or it has closed what it must not. */
 		kill_gateway(t);
 		return;

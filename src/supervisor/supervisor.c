@@ -290,7 +290,7 @@ enter_state(struct supervisor *s, enum supervisor_state state)
 			generation_close_listeners(g);
 		} else if (state == SUPERVISOR_STOPPING)
 			generation_stop(g);
-		else
+		else if (state == SUPERVISOR_KILLING)
 			generation_kill(g);
 	}
 }

@@ -30,7 +30,11 @@ def container(start):
         return [p for p, (parent, _) in processes().items() if parent == one.process.pid]
 
     one.pid = wait_for(children, "pid 1")[0]
-    one.process.send_signal = lambda number: os.kill(one.pid, number)
+    def send(number):
+        if one.process.poll() is None:
+            os.kill(one.pid, number)
+
+    one.process.send_signal = send
     one.wait_ready()
     with open("/proc/%d/status" % one.pid) as stream:
         names = [l.split() for l in stream if l.startswith("NSpid:")][0]

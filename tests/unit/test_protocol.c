@@ -46,7 +46,6 @@ static const struct protocol_message examples[] = {
     {.type = PROTOCOL_SIGNAL, .request = 3, .code = SIGTERM, .text = ""},
     {.type = PROTOCOL_SIGNAL, .request = 3, .code = SIGKILL, .text = ""},
     {.type = PROTOCOL_SIGNAL, .request = 3, .code = 0, .text = ""},
-    {.type = PROTOCOL_HELLO, .text = ""},
     {.type = PROTOCOL_EXITED,
 	.request = 4,
 	.pid = INT32_MAX,
@@ -57,6 +56,7 @@ static const struct protocol_message examples[] = {
 	.system_time = -1,
 	.peak_memory = INT64_C(1) << 40,
 	.text = "/srv/a"},
+    {.type = PROTOCOL_HELLO, .text = ""},
 };
 
 #define EXAMPLES (sizeof(examples) / sizeof(examples[0]))
@@ -342,7 +342,7 @@ test_every_byte_changed(void **state)
 				data[at] = (char)value;
 				if (protocol_decode(data, length, 0, &m) == -1)
 					continue;
-				assert_in_range(m.type, 1, 5);
+				assert_in_range(m.type, 1, PROTOCOL_HELLO);
 				assert_in_range(m.reason, 0, REASON_COUNT - 1);
 				assert_ptr_equal(
 				    m.text + strlen(m.text) + 1, m.data);

@@ -39,6 +39,8 @@ begin(void **state)
 	team.control = ends[0];
 	gateway = ends[1];
 	if ((team.gateway.pid = fork()) == 0) {
+		close(ends[0]);
+		close(ends[1]);
 		for (;;)
 			pause();
 	}
