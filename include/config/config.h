@@ -90,7 +90,12 @@ struct config_timeouts {
 struct config_listener {
 	char *text; /* as written */
 	unsigned line;
-	struct sockaddr_storage address;
+	/*
+	 * The name of a socket that the service manager passes to us; "": all
+	 * that no other listener names.  NULL: we bind it.  Within text.
+	 */
+	const char *passed;
+	struct sockaddr_storage address; /* AF_UNSPEC: passed */
 	socklen_t address_length;
 };
 

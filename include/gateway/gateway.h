@@ -6,6 +6,7 @@
 #define GATEWAY_GATEWAY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "config/config.h"
 
@@ -28,7 +29,22 @@ enum gateway_order {
 	GATEWAY_ORDER_LAUNCHER = 'L',	/* + socket of a new launcher */
 	GATEWAY_ORDER_ACCESS_LOG = 'A', /* + the reopened access log */
 	GATEWAY_ORDER_LOG = 'E',	/* + the reopened log */
-	GATEWAY_ORDER_DRAIN = 'D'	/* accept no more, end when idle */
+	GATEWAY_ORDER_DRAIN = 'D',	/* accept no more, end when idle */
+	GATEWAY_ORDER_PING = 'P'	/* answer with a pulse */
+};
+
+/*
+ * What a gateway tells the supervisor: once unasked, when it and all of its
+ * launchers live, and as the answer to each GATEWAY_ORDER_PING.
+ */
+struct gateway_pulse {
+	uint64_t served; /* requests answered whole since its start */
+	uint64_t failed; /* those that ended with a reason */
+	uint32_t open;
+	uint32_t waiting; /* of the open ones, for a worker */
+	uint32_t workers;
+	uint32_t slots;	  /* the most workers there can be */
+	uint32_t is_live; /* 1: all launchers have said that they live */
 };
 
 /*

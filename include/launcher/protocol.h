@@ -19,6 +19,8 @@
  *   TREE     launcher -> gateway  pid, text = the worker's processes, for the
  *                                 slow log.  The answer to an INSPECT that
  *                                 finds the worker running
+ *   HELLO    launcher -> gateway  once, first: it has become the pool's user
+ *                                 and waits for work
  *
  * STARTED and EXITED also tell when the worker was started.
  *
@@ -43,7 +45,8 @@ enum protocol_type {
 	PROTOCOL_SIGNAL,
 	PROTOCOL_EXITED,
 	PROTOCOL_INSPECT,
-	PROTOCOL_TREE
+	PROTOCOL_TREE,
+	PROTOCOL_HELLO
 };
 
 /* The text of a TREE, its NUL included. */

@@ -24,6 +24,12 @@ struct generation {
 
 TAILQ_HEAD(generation_list, generation);
 
+#define FOR_EACH_TEAM(g, p, t)                                                \
+	for (struct pool_state *p = (g)->pools;                               \
+	     p < (g)->pools + (g)->pool_count; p++)                           \
+		for (struct team *t = p->teams; t < p->teams + p->team_count; \
+		     t++)
+
 /*
  * generation_new: open what `config` asks for: logs, and listeners, but for
  * those that `previous` (may be NULL) has open already.  Starts nothing and

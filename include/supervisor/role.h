@@ -12,6 +12,7 @@
 
 #include "config/config.h"
 #include "supervisor/listener.h"
+#include "supervisor/pulse.h"
 
 struct role {
 	pid_t pid;	    /* -1: not running */
@@ -27,6 +28,7 @@ struct team {
 	int control; /* to the gateway, owned; -1 while it does not run */
 	struct role *launchers; /* owned */
 	unsigned launcher_count;
+	struct pulse pulse;
 };
 
 struct pool_state {

@@ -46,20 +46,29 @@ process_set_title(const char *title)
 static struct {
 	char *start; /* the memory of argv and environ; NULL: unusable */
 	size_t size;
+	char **environment; /* owned, for ever: the one that has moved */
 } area;
 
-/* Copies a vector of strings; what cannot be copied stays where it is. */
+/*
+ * Copies a vector and its strings, in one block: unsetenv takes strings out of
+ * the vector, and they would be lost one by one.
+ */
 static char **
 move_strings(char **from, size_t count)
 {
-	char **to = calloc(count + 1, sizeof(*to));
+	size_t size = (count + 1) * sizeof(char *);
+	char **to, *next;
 
-	if (to == NULL)
+	for (size_t i = 0; i < count; i++)
+		size += strlen(from[i]) + 1;
+	if ((to = malloc(size)) == NULL)
 		return NULL;
+	next = (char *)(to + count + 1);
 	for (size_t i = 0; i < count; i++) {
-		if ((to[i] = strdup(from[i])) == NULL)
-			return NULL;
+		to[i] = next;
+		next = stpcpy(next, from[i]) + 1;
 	}
+	to[count] = NULL;
 	return to;
 }
 
@@ -81,7 +90,7 @@ process_init_title(int argc, char **argv)
 	new_environ = move_strings(environ, env_count);
 	if (new_argv == NULL || new_environ == NULL)
 		return argv;
-	environ = new_environ;
+	environ = area.environment = new_environ;
 	area.start = argv[0];
 	area.size = (size_t)(end - argv[0]);
 	return new_argv;

@@ -111,6 +111,24 @@ parse_address(struct config_listener *l, const char *text, char *why)
 	return 0;
 }
 
+/* The rule for names is that of systemd's FileDescriptorName. */
+static int
+check_name(const char *name, char *why)
+{
+	size_t length = strlen(name);
+
+	if (length == 0 || length > 255)
+		return option_fail(why,
+		    "write systemd, or systemd:NAME with the "
+		    "FileDescriptorName "
+		    "of a socket unit");
+	for (; *name != '\0'; name++)
+		if (*name <= 0x20 || *name >= 0x7f || *name == ':')
+			return option_fail(
+			    why, "a socket's name has no blanks and no ':'");
+	return 0;
+}
+
 int
 listener_parse(struct config_listener *listener, const char *text,
     char why[OPTION_WHY_SIZE])
@@ -125,11 +143,17 @@ listener_parse(struct config_listener *listener, const char *text,
 	else if (strncmp(text, "unix:", 5) == 0)
 		result =
 		    option_fail(why, "'%s' is not an absolute path", text + 5);
+	else if (strcmp(text, "systemd") == 0)
+		result = 0;
+	else if (strncmp(text, "systemd:", 8) == 0)
+		result = check_name(text + 8, why);
 	else
 		result = parse_address(listener, text, why);
 	if (result == -1)
 		return -1;
 	if ((listener->text = strdup(text)) == NULL)
 		return option_fail(why, "out of memory");
+	if (strncmp(text, "systemd", 7) == 0)
+		listener->passed = listener->text + (text[7] == ':' ? 8 : 7);
 	return 0;
 }

@@ -35,8 +35,8 @@ const struct option option_table[] = {
 		0, 0, NULL, "files to read too, a glob; may repeat" },
 
 	{ SECTION_POOL, "listen", OPTION_LISTEN, 0, NULL,
-		0, 0, NULL, "a Unix socket, or an address and port, to "
-		"listen on; may repeat" },
+		0, 0, NULL, "a Unix socket, an address and port, or "
+		"systemd, to listen on; may repeat" },
 	{ SECTION_POOL, "allow", OPTION_ALLOW, 0, NULL,
 		0, 0, NULL, "users that may connect to Unix sockets, addresses "
 		"and networks that may to ports; may repeat" },

@@ -223,7 +223,9 @@ is_listened(struct parse *p, const struct config_pool **by)
 
 			if (l != added &&
 			    memcmp(&l->address, &added->address,
-				sizeof(l->address)) == 0)
+				sizeof(l->address)) == 0 &&
+			    (l->passed == NULL ||
+				strcmp(l->passed, added->passed) == 0))
 				return true;
 		}
 	return false;

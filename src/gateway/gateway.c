@@ -24,6 +24,7 @@
 #include "gateway/core.h"
 #include "gateway/link.h"
 #include "gateway/peer.h"
+#include "gateway/pulse.h"
 #include "gateway/schedule.h"
 
 /* Descriptors that are no request's: logs, libevent's, and some to spare. */
@@ -211,6 +212,8 @@ control_on_readable(evutil_socket_t fd, short what, void *arg)
 	} else if (order == GATEWAY_ORDER_LOG && passed != -1) {
 		log_set_fd(passed);
 		passed = -1;
+	} else if (order == GATEWAY_ORDER_PING) {
+		pulse_send(g);
 	}
 	fd_close(&passed);
 }
@@ -308,9 +311,9 @@ finish(struct gateway *g)
 		link_stop(&g->links[i]);
 	for (size_t i = 0; i < g->listener_count; i++)
 		fd_close(&g->listeners[i].fd);
+	/* It stays open to our end: its end tells the supervisor of ours. */
 	if (g->control != -1 && g->base != NULL)
 		event_del(&g->control_event);
-	fd_close(&g->control);
 	fd_close(&g->access_log);
 	fd_close(&g->null_fd);
 	counters_close(g);

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "gateway/failure.h"
+#include "gateway/pulse.h"
 #include "gateway/relay.h"
 #include "gateway/schedule.h"
 #include "gateway/slow_log.h"
@@ -156,6 +157,8 @@ link_on_readable(evutil_socket_t fd, short what, void *arg)
 		for (int i = 0; i < 3; i++)
 			fd_close(&stdio[i]);
 		link_lost(link);
+	} else if (m.type == PROTOCOL_HELLO) {
+		pulse_hello(link);
 	} else if ((r = find_request(link, m.request)) != NULL) {
 		if (m.type == PROTOCOL_STARTED)
 			worker_started(r, &m);
@@ -185,6 +188,7 @@ link_start(struct gateway *g, struct link *link, int fd)
 	link->gateway = g;
 	link->fd = fd;
 	link->workers = 0;
+	link->is_live = false;
 	if (event_assign(&link->readable, g->base, fd, EV_READ | EV_PERSIST,
 		link_on_readable, link) == -1 ||
 	    event_assign(&link->writable, g->base, fd, EV_WRITE,

@@ -26,6 +26,7 @@
 #include "gateway/failure.h"
 #include "gateway/front.h"
 #include "gateway/link.h"
+#include "gateway/pulse.h"
 #include "gateway/receive.h"
 #include "gateway/redirect.h"
 #include "gateway/relay.h"
@@ -261,8 +262,10 @@ request_free(struct request *r)
 		    r->body_cut);
 	request_introduced(r);
 	if (r->in.length > 0 &&
-	    (r->header.params != NULL || r->reason != REASON_CLIENT_ABORTED))
+	    (r->header.params != NULL || r->reason != REASON_CLIENT_ABORTED)) {
 		account(r);
+		pulse_count(g, r);
+	}
 	request_set_state(r, REQUEST_CLOSED);
 	TAILQ_REMOVE(&g->requests, r, entry);
 	g->open_count--;

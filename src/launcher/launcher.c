@@ -473,6 +473,7 @@ launcher_run(const struct config_pool *pool, int gateway)
 	if (limits_prepare(&l.limits, pool) == -1)
 		return -1;
 	l.oom_kills = process_count_oom_kills();
+	tell(&l, &(struct protocol_message){.type = PROTOCOL_HELLO});
 	while (!l.gateway_lost) {
 		bool has_children = l.running > 0;
 		int n;

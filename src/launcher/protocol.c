@@ -46,6 +46,8 @@ is_valid(const struct protocol_message *m, size_t fd_count)
 	case PROTOCOL_TREE:
 		return m->pid > 1 && m->data_length == 0 &&
 		    strlen(m->text) < PROTOCOL_TREE_MAX;
+	case PROTOCOL_HELLO:
+		return true;
 	}
 	return false;
 }
@@ -65,7 +67,7 @@ protocol_decode(const void *data, size_t length, size_t fd_count,
 	    w.data_length > length ||
 	    sizeof(w) + w.text_length + w.data_length != length)
 		goto bad;
-	if (w.type < PROTOCOL_RUN || w.type > PROTOCOL_TREE ||
+	if (w.type < PROTOCOL_RUN || w.type > PROTOCOL_HELLO ||
 	    w.reason >= REASON_COUNT)
 		goto bad;
 	m->type = (enum protocol_type)w.type;

@@ -15,15 +15,10 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "gateway/gateway.h"
+#include "supervisor/service.h"
 
 /* How long a launcher may take to end after its gateway; microseconds. */
 #define LAUNCHER_TIME 2000000
-
-#define FOR_EACH_TEAM(g, p, t)                                                \
-	for (struct pool_state *p = (g)->pools;                               \
-	     p < (g)->pools + (g)->pool_count; p++)                           \
-		for (struct team *t = p->teams; t < p->teams + p->team_count; \
-		     t++)
 
 static struct listening *
 find_listening(const struct generation *g, const struct config_listener *wanted)
@@ -47,10 +42,20 @@ open_listeners(struct pool_state *p, const struct generation *previous)
 
 	for (size_t i = 0; i < pool->listener_count; i++) {
 		const struct config_listener *wanted = &pool->listeners[i];
-		const struct listening *found =
-		    find_listening(previous, wanted);
-		struct listening *l = &p->listening[p->listening_count++];
+		const struct listening *found;
+		struct listening *l = &p->listening[p->listening_count];
+		int n;
 
+		if (wanted->passed != NULL) {
+			n = service_open(p->config, wanted, l);
+			if (n == -1)
+				result = -1;
+			else
+				p->listening_count += (size_t)n;
+			continue;
+		}
+		p->listening_count++;
+		found = find_listening(previous, wanted);
 		if (found != NULL)
 			listening_borrow(l, found, wanted);
 		else if (listening_open(l, pool, wanted) == -1)

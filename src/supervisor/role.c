@@ -24,6 +24,7 @@
 #include "launcher/launcher.h"
 #include "launcher/limits.h"
 #include "supervisor/privileges.h"
+#include "supervisor/service.h"
 
 #define LAUNCHERS_MAX 64
 
@@ -279,7 +280,8 @@ pool_state_open(struct pool_state *p, const struct config *config,
 		log_error("%s", pool->access_log);
 		return -1;
 	}
-	p->listening = calloc(pool->listener_count, sizeof(*p->listening));
+	p->listening = calloc(pool->listener_count + service_socket_count(),
+	    sizeof(*p->listening));
 	if (p->listening == NULL || init_teams(p) == -1) {
 		log_error("pool %s", pool->name);
 		return -1;

@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +19,12 @@
 #include "gateway/gateway.h"
 #include "supervisor/daemon.h"
 #include "supervisor/generation.h"
+#include "supervisor/pulse.h"
+#include "supervisor/service.h"
 
 /* In microseconds. */
 #define SECOND	   INT64_C(1000000)
+#define START_TIME (30 * SECOND)
 #define DRAIN_TIME (30 * SECOND)
 #define STOP_TIME  (5 * SECOND)
 
@@ -30,6 +32,7 @@
 #define ELDERS_MAX 16
 
 enum supervisor_state {
+	SUPERVISOR_STARTING, /* not every role has said that it lives */
 	SUPERVISOR_SERVING,
 	SUPERVISOR_DRAINING, /* gateways accept no more and end when idle */
 	SUPERVISOR_STOPPING, /* everything ends now */
@@ -44,6 +47,9 @@ struct supervisor {
 	pid_t elders[ELDERS_MAX]; /* children from before we began */
 	size_t elder_count;
 	int64_t deadline; /* when the next state is forced; 0: none */
+	struct daemon daemon;
+	struct heart heart;
+	bool has_failed; /* to start */
 };
 
 static volatile sig_atomic_t got_child, got_term, got_stop, got_reopen,
@@ -124,7 +130,7 @@ log_death(struct supervisor *s, const struct team *t, int launcher, int status)
 {
 	const char *what = launcher == -1 ? "gateway" : "launcher";
 	const char *pool = t->pool->pool->name;
-	bool is_serving = s->state == SUPERVISOR_SERVING &&
+	bool is_serving = s->state <= SUPERVISOR_SERVING &&
 	    t->pool->config == current(s)->config;
 
 	if (WIFSIGNALED(status))
@@ -135,6 +141,22 @@ log_death(struct supervisor *s, const struct team *t, int launcher, int status)
 		    WEXITSTATUS(status));
 	else if (is_serving && t->gateway.pid != -1)
 		log_warnx("%s %s ended", what, pool);
+}
+
+static void enter_state(struct supervisor *s, enum supervisor_state state);
+
+/*
+ * A role that cannot even begin is as final as a socket that cannot be bound,
+ * until all have lived; whoever started us is waiting for the answer.
+ */
+static void
+fail_start(struct supervisor *s)
+{
+	if (s->state != SUPERVISOR_STARTING)
+		return;
+	log_warnx("cannot start");
+	s->has_failed = true;
+	enter_state(s, SUPERVISOR_STOPPING);
 }
 
 static void
@@ -148,11 +170,14 @@ reap(struct supervisor *s)
 		if (!find_role(s, pid, &team, &launcher))
 			continue; /* was an orphan */
 		log_death(s, team, launcher, status);
+		if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+			fail_start(s);
 		if (launcher != -1) {
 			role_throttle(&team->launchers[launcher]);
 			s->has_orphans = true;
 		} else {
 			role_throttle(&team->gateway);
+			pulse_end(team);
 			fd_close(&team->control);
 		}
 	}
@@ -173,6 +198,7 @@ sweep(struct supervisor *s)
 		if (generation_has_roles(g))
 			continue;
 		TAILQ_REMOVE(&s->generations, g, entry);
+		heart_forget(&s->heart, g);
 		generation_free(g);
 	}
 }
@@ -222,13 +248,17 @@ reload(struct supervisor *s)
 
 	if (s->state != SUPERVISOR_SERVING)
 		return;
+	service_reloading();
 	config = config_load(s->path, &errors);
 	log_lines(&errors);
 	buffer_fini(&errors);
-	if (config != NULL && (g = generation_new(config, old)) == NULL)
+	if (config != NULL &&
+	    (service_check(config) == -1 ||
+		(g = generation_new(config, old)) == NULL))
 		config_free(config);
 	if (g == NULL) {
 		log_warnx("%s: not reloaded, nothing has changed", s->path);
+		service_notify("READY=1\nSTATUS=not reloaded, see the log");
 		return;
 	}
 	if (log_open(config->log) == -1)
@@ -238,6 +268,7 @@ reload(struct supervisor *s)
 	TAILQ_INSERT_HEAD(&s->generations, g, entry);
 	generation_take_over(g, old);
 	log_info("reloaded");
+	service_notify("READY=1");
 }
 
 static void
@@ -248,11 +279,18 @@ enter_state(struct supervisor *s, enum supervisor_state state)
 	if (state <= s->state)
 		return;
 	s->state = state;
-	if (state == SUPERVISOR_DRAINING) {
+	if (state == SUPERVISOR_SERVING) {
+		s->deadline = 0;
+		log_info("ready");
+		service_notify("READY=1");
+		heart_begin(&s->heart);
+	} else if (state == SUPERVISOR_DRAINING) {
 		log_info("draining");
+		service_notify("STOPPING=1\nSTATUS=draining");
 		s->deadline = clock_now() + DRAIN_TIME;
 	} else if (state == SUPERVISOR_STOPPING) {
 		log_info("stopping");
+		service_notify("STOPPING=1\nSTATUS=stopping");
 		s->deadline = clock_now() + STOP_TIME;
 	} else {
 		s->deadline = 0;
@@ -263,7 +301,7 @@ enter_state(struct supervisor *s, enum supervisor_state state)
 			generation_close_listeners(g);
 		} else if (state == SUPERVISOR_STOPPING)
 			generation_stop(g);
-		else
+		else if (state == SUPERVISOR_KILLING)
 			generation_kill(g);
 	}
 }
@@ -290,7 +328,7 @@ handle_signals(struct supervisor *s)
 	if (got_term) {
 		got_term = 0;
 		enter_state(s,
-		    s->state == SUPERVISOR_SERVING ? SUPERVISOR_DRAINING
+		    s->state <= SUPERVISOR_SERVING ? SUPERVISOR_DRAINING
 						   : SUPERVISOR_STOPPING);
 	}
 	if (got_reload) {
@@ -308,17 +346,27 @@ handle_signals(struct supervisor *s)
 	}
 }
 
+/* Every role may have said that it lives. */
 static void
-wait_until(int64_t when, const sigset_t *while_waiting)
+finish_start(struct supervisor *s)
 {
-	struct timespec wait = {0, 0};
-	int64_t left = when - clock_now();
+	if (s->state != SUPERVISOR_STARTING || !pulse_all_live(current(s)))
+		return;
+	if (daemon_ready(&s->daemon) == -1)
+		fail_start(s);
+	else
+		enter_state(s, SUPERVISOR_SERVING);
+}
 
-	if (when != 0 && left > 0) {
-		wait.tv_sec = (time_t)(left / SECOND);
-		wait.tv_nsec = (long)(left % SECOND * 1000);
-	}
-	ppoll(NULL, 0, when != 0 ? &wait : NULL, while_waiting);
+static void
+deadline_passed(struct supervisor *s)
+{
+	if (s->state == SUPERVISOR_STARTING)
+		fail_start(s);
+	else
+		enter_state(s,
+		    s->state == SUPERVISOR_DRAINING ? SUPERVISOR_STOPPING
+						    : SUPERVISOR_KILLING);
 }
 
 /* Of two times, of which 0 is never. */
@@ -331,23 +379,23 @@ sooner(int64_t a, int64_t b)
 static void
 supervise(struct supervisor *s, const sigset_t *while_waiting)
 {
+	s->deadline = clock_now() + START_TIME;
 	for (;;) {
 		int64_t next = s->deadline;
 		struct generation *g;
 
-		if (s->state == SUPERVISOR_SERVING)
-			next = generation_revive(current(s));
+		if (s->state <= SUPERVISOR_SERVING)
+			next = sooner(next, generation_revive(current(s)));
 		else if (!has_roles(s))
 			return;
 		TAILQ_FOREACH (g, &s->generations, entry)
 			next = sooner(next, generation_end_launchers(g));
-		wait_until(next, while_waiting);
+		next = sooner(next, heart_beat(&s->heart, &s->generations));
+		pulse_wait(&s->generations, next, while_waiting);
 		handle_signals(s);
+		finish_start(s);
 		if (s->deadline != 0 && clock_now() >= s->deadline)
-			enter_state(s,
-			    s->state == SUPERVISOR_DRAINING
-				? SUPERVISOR_STOPPING
-				: SUPERVISOR_KILLING);
+			deadline_passed(s);
 	}
 }
 
@@ -361,7 +409,7 @@ note_elder(pid_t pid, void *arg)
 }
 
 static int
-start(struct supervisor *s, struct config *config, struct daemon *daemon)
+start(struct supervisor *s, struct config *config)
 {
 	struct generation *g;
 
@@ -370,14 +418,11 @@ start(struct supervisor *s, struct config *config, struct daemon *daemon)
 		return -1;
 	}
 	log_warnings(config);
-	if ((g = generation_new(config, NULL)) == NULL)
+	if (service_check(config) == -1 ||
+	    (g = generation_new(config, NULL)) == NULL)
 		return -1;
 	TAILQ_INSERT_HEAD(&s->generations, g, entry);
 	process_set_title("supervisor");
-	generation_revive(g);
-	if (daemon_ready(daemon) == -1)
-		return -1;
-	log_info("ready");
 	return 0;
 }
 
@@ -387,11 +432,11 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 {
 	struct supervisor s = {.path = path};
 	struct generation *g;
-	struct daemon daemon;
 	sigset_t while_waiting;
 	int result = 1;
 
 	TAILQ_INIT(&s.generations);
+	service_begin();
 	log_set_role("supervisor");
 	if (background && strcmp(config->log, "stderr") == 0) {
 		log_warnx("log = stderr does not go with -d: "
@@ -399,7 +444,7 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 		config_free(config);
 		return 1;
 	}
-	if (daemon_begin(&daemon, pid_file, background) == -1) {
+	if (daemon_begin(&s.daemon, pid_file, background) == -1) {
 		config_free(config);
 		return 1;
 	}
@@ -408,10 +453,10 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 	process_adopt_orphans();
 	process_each_child(note_elder, &s);
 	catch_signals(&while_waiting);
-	if (start(&s, config, &daemon) == 0) {
+	if (start(&s, config) == 0) {
 		supervise(&s, &while_waiting);
 		log_info("stopped");
-		result = 0;
+		result = s.has_failed ? 1 : 0;
 	}
 	if (TAILQ_EMPTY(&s.generations))
 		config_free(config);
@@ -419,6 +464,7 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 		TAILQ_REMOVE(&s.generations, g, entry);
 		generation_free(g);
 	}
-	daemon_end(&daemon);
+	daemon_end(&s.daemon);
+	service_end();
 	return result;
 }

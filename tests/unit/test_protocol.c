@@ -62,6 +62,7 @@ static const struct protocol_message examples[] = {
 	.request = 5,
 	.pid = 7,
 	.text = "7 sh S (8 sleep S)"},
+    {.type = PROTOCOL_HELLO, .text = ""},
 };
 
 #define EXAMPLES (sizeof(examples) / sizeof(examples[0]))
@@ -348,7 +349,7 @@ test_every_byte_changed(void **state)
 				if (protocol_decode(data, length, 0, &m) == -1)
 					continue;
 				assert_in_range(
-				    m.type, PROTOCOL_RUN, PROTOCOL_TREE);
+				    m.type, PROTOCOL_RUN, PROTOCOL_HELLO);
 				assert_in_range(m.reason, 0, REASON_COUNT - 1);
 				assert_ptr_equal(
 				    m.text + strlen(m.text) + 1, m.data);
@@ -443,7 +444,7 @@ test_rules(void **state)
 	m.code = SIGTERM;
 	m.type = (enum protocol_type)0;
 	refuse(m);
-	m.type = (enum protocol_type)(PROTOCOL_TREE + 1);
+	m.type = (enum protocol_type)(PROTOCOL_HELLO + 1);
 	refuse(m);
 }
 

@@ -187,6 +187,7 @@ class Scgid:
         arguments=("-f",),
         user_keys=True,
         directories=(),
+        pass_fds=(),
     ):
         self.directory = public_directory("e2e")
         self.cgi = self.directory / "cgi"
@@ -232,6 +233,7 @@ class Scgid:
             env=env,
             preexec_fn=preexec,
             cwd="/",
+            pass_fds=pass_fds,
         )
         self.pid = self.process.pid
         self.baseline = {}
