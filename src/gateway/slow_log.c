@@ -65,8 +65,10 @@ find_parts(const struct request *r, int64_t now, struct parts *p)
 
 	p->receive = at_least_0(received - r->accepted_at);
 	p->queue = r->queue_time;
-	p->start = r->start_time;
-	p->first = at_least_0(first - received - p->queue - p->start);
+	p->first = at_least_0(first - received - p->queue);
+	/* A script can be faster than its launcher is to note the time. */
+	p->start = r->start_time < p->first ? r->start_time : p->first;
+	p->first -= p->start;
 	p->front = r->stalled_time;
 	p->body = at_least_0(closed - first - p->front);
 	p->after = at_least_0(now - closed);

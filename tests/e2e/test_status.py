@@ -12,7 +12,7 @@ import pytest
 
 from conftest import STANDARD_MAPS, STANDARD_POOL
 from harness.client import wait_for
-from harness.daemon import program, title
+from harness.daemon import Scgid, program
 from harness.servers import Nginx
 
 POOL = dict(STANDARD_POOL, status="/-/status")
@@ -25,13 +25,7 @@ def make(**more):
 
 @pytest.fixture
 def one(shared):
-    return shared.get("status", lambda: _make(make(), tcp=True))
-
-
-def _make(pools, **options):
-    from harness.daemon import Scgid
-
-    return Scgid(pools, **options)
+    return shared.get("status", lambda: Scgid(make(), tcp=True))
 
 
 def read(one, query="json", **options):
@@ -90,7 +84,8 @@ def test_page_for_people(one, tcp):
 
 
 def test_page_through_nginx(one, servers):
-    page = servers(Nginx, one).get(PATH + "?json")
+    location = "location = %s { include scgi_params; scgi_pass unix:{socket}; }"
+    page = servers(Nginx, one, location % PATH).get(PATH + "?json")
     assert page.status == 200 and json.loads(page.body)["pool"] == "www"
 
 
