@@ -218,6 +218,8 @@ parse_arguments(struct arguments *a, int argc, char **argv)
 	a->rest = argv + optind;
 	if (*a->rest != NULL && a->mode != MODE_INETD)
 		usage("too many arguments");
+	if (a->background && a->pid_file != NULL && a->pid_file[0] != '/')
+		usage("with -d the pid file is an absolute path");
 	if (a->run && a->mode != MODE_EXPLAIN)
 		usage("--run goes with --explain");
 	if (a->watch && a->mode != MODE_STATUS)
@@ -317,7 +319,7 @@ fork_frontend(struct http_frontend *frontend)
 
 	if (pid != 0)
 		return pid;
-	process_die_with_parent();
+	process_reset_signals();
 	log_set_role("frontend");
 	process_set_title("frontend");
 	if (geteuid() == 0 &&
@@ -325,11 +327,13 @@ fork_frontend(struct http_frontend *frontend)
 		privileges_drop("nobody", nobody->pw_uid, nobody->pw_gid) ==
 		    -1))
 		fatal("cannot become nobody");
+	/* A change of user would undo this. */
+	process_die_with_parent();
 	exit(http_frontend_run(frontend) == 0 ? 0 : EXIT_FAILED);
 }
 
 static pid_t
-fork_supervisor(const struct config *config, struct http_frontend *frontend)
+fork_supervisor(struct config *config, struct http_frontend *frontend)
 {
 	pid_t pid = fork();
 
@@ -337,23 +341,17 @@ fork_supervisor(const struct config *config, struct http_frontend *frontend)
 		return pid;
 	process_die_with_parent();
 	http_frontend_free(frontend);
-	exit(supervisor_run(config, NULL, false));
+	exit(
+	    supervisor_run(config, "the generated configuration", NULL, false));
 }
 
 /* Ends both when one ends, or when we are told to. */
 static int
-mind_children(pid_t supervisor, pid_t frontend)
+mind_children(pid_t supervisor, pid_t frontend, const sigset_t *awaited)
 {
-	sigset_t awaited;
-	int s = 0, status = 0;
+	int s = 0;
 
-	sigemptyset(&awaited);
-	sigaddset(&awaited, SIGCHLD);
-	sigaddset(&awaited, SIGTERM);
-	sigaddset(&awaited, SIGINT);
-	sigprocmask(SIG_BLOCK, &awaited, NULL);
-	if (waitpid(-1, &status, WNOHANG) == 0)
-		sigwait(&awaited, &s);
+	sigwait(awaited, &s);
 	kill(frontend, SIGTERM);
 	kill(supervisor, SIGINT);
 	while (waitpid(-1, NULL, 0) != -1 || errno == EINTR)
@@ -370,12 +368,19 @@ serve_config(struct config *config, const char *socket_path, const char *listen)
 	char error[HTTP_ERROR_SIZE];
 	struct http_frontend *frontend = http_frontend_new(&http, error);
 	pid_t supervisor, child;
+	sigset_t awaited;
 	int result;
 
 	if (frontend == NULL) {
 		fprintf(stderr, "scgid: %s\n", error);
 		return EXIT_FAILED;
 	}
+	/* Blocked before there are children, so that no end is missed. */
+	sigemptyset(&awaited);
+	sigaddset(&awaited, SIGCHLD);
+	sigaddset(&awaited, SIGTERM);
+	sigaddset(&awaited, SIGINT);
+	sigprocmask(SIG_BLOCK, &awaited, NULL);
 	supervisor = fork_supervisor(config, frontend);
 	child = fork_frontend(frontend);
 	printf("scgid: serving %s as %s on %s (Ctrl-C stops)\n",
@@ -384,7 +389,7 @@ serve_config(struct config *config, const char *socket_path, const char *listen)
 					       : "yourself",
 	    http_frontend_url(frontend));
 	fflush(stdout);
-	result = mind_children(supervisor, child);
+	result = mind_children(supervisor, child, &awaited);
 	http_frontend_free(frontend);
 	return result;
 }
@@ -416,6 +421,26 @@ run_serve(const struct arguments *a)
 	return result;
 }
 
+/* In the background we leave this directory: HUP must still find the file. */
+static int
+run_daemon(const struct arguments *a, struct config *config)
+{
+	char *directory = NULL;
+	struct buffer path = {0};
+	int result = EXIT_FAILED;
+
+	if ((a->file[0] == '/' || (directory = getcwd(NULL, 0)) != NULL) &&
+	    buffer_printf(&path, "%s%s%s", directory != NULL ? directory : "",
+		directory != NULL ? "/" : "", a->file) == 0)
+		result = supervisor_run(
+		    config, path.data, a->pid_file, a->background);
+	else
+		log_error("%s", a->file);
+	free(directory);
+	buffer_fini(&path);
+	return result;
+}
+
 static int
 run_with_config(const struct arguments *a)
 {
@@ -429,7 +454,7 @@ run_with_config(const struct arguments *a)
 	else if (a->mode == MODE_EXPLAIN)
 		result = explain_url(config, a->subject, a->run);
 	else
-		result = supervisor_run(config, a->pid_file, a->background);
+		return run_daemon(a, config);
 	config_free(config);
 	return result;
 }

@@ -35,6 +35,7 @@ int fd_pipe(int ends[2]);
  */
 int fd_message_pair(int ends[2]);
 
+/* fd_set_nonblocking: for a descriptor that has no other status flag. */
 int fd_set_nonblocking(int fd);
 
 /* fd_accept: accept4 with SOCK_NONBLOCK and SOCK_CLOEXEC. */
@@ -91,6 +92,12 @@ int fd_write_all(int fd, const void *data, size_t length);
  * symbolic link is opened itself.  -1 and errno.
  */
 int fd_open_path(int directory, const char *name);
+
+/*
+ * fd_set_access: owner, group (-1: as they are) and mode of the file that
+ * fd_open_path opened.  0, or -1.
+ */
+int fd_set_access(int fd, uid_t owner, gid_t group, mode_t mode);
 
 /*
  * fd_open_beneath: the same for a path of several components, following

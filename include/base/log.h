@@ -27,6 +27,12 @@ enum log_level {
  */
 int log_open(const char *target);
 
+/*
+ * log_reconnect: after descriptors that one does not know were closed: find
+ * the way to syslog again, if that is the log.
+ */
+void log_reconnect(void);
+
 /* log_fd: the log's descriptor (borrowed), or -1 while it is syslog. */
 int log_fd(void);
 

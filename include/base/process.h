@@ -58,10 +58,23 @@ void process_restore_descriptor_limit(void);
 void process_die_with_parent(void);
 
 /*
+ * process_is_exiting: whether every thread of `pid` has begun to exit: it may
+ * have closed its descriptors long before it can be reaped.  False where the
+ * system does not say.
+ */
+bool process_is_exiting(pid_t pid);
+
+/*
  * process_count_oom_kills: how often the kernel has killed for want of memory
  * since it started; 0 where it does not say.
  */
 unsigned long process_count_oom_kills(void);
+
+/*
+ * process_ignore_signals: ignore what a terminal, a pkill or a limit might
+ * send: whoever calls this is told by other means what to do.
+ */
+void process_ignore_signals(void);
 
 /* process_reset_signals: every disposition default, nothing blocked. */
 void process_reset_signals(void);

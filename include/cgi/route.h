@@ -10,6 +10,9 @@
 
 #include "base/buffer.h"
 
+/* The rule that stands for a failure of ours, not of the request. */
+extern const char cgi_rule_no_memory[];
+
 /*
  * cgi_request_path: append the decoded request path and a NUL to `path`.
  *

@@ -6,6 +6,9 @@
 
 #include "gateway/core.h"
 
+/* front_begin: from now on the connection ends in an error, if it ends. */
+void front_begin(struct request *r);
+
 /* front_watch: notice when the front end goes away; reads nothing. */
 void front_watch(struct request *r);
 
@@ -15,6 +18,12 @@ void front_watch(struct request *r);
  * stdout until everything is taken.
  */
 int front_send(struct request *r, const char *data, size_t length);
+
+/*
+ * front_has_progressed: whether a front end that is waited for has taken
+ * something since the last time; then it is not stalled any more.
+ */
+bool front_has_progressed(struct request *r);
 
 /*
  * front_close: end a response that is whole, as the front end expects it:

@@ -82,18 +82,21 @@ struct request {
 	bool front_is_writing; /* front_event is for EV_WRITE */
 	struct event front_event;
 	struct event timer;
-	bool is_receiving; /* front_event is for EV_READ */
-	bool is_whole;	   /* header and body are here */
-	bool is_status;	   /* for the status page: has no map, no worker */
-	size_t held;	   /* bytes of the request left unread on purpose */
-	size_t discarded;  /* bytes read only to be dropped */
-	struct buffer in;  /* the header; then what it borrows from */
-	struct buffer out; /* what the front end has not taken yet */
+	bool is_receiving;    /* front_event is for EV_READ */
+	bool is_whole;	      /* header and body are here */
+	bool is_status;	      /* for the status page: has no map, no worker */
+	size_t held;	      /* bytes of the request left unread on purpose */
+	int64_t linger_at;    /* when it has been silent for too long */
+	int64_t linger_until; /* how long it may go on at all */
+	size_t discarded;     /* bytes read only to be dropped */
+	struct buffer in;     /* the header; then what it borrows from */
+	int unsent;	      /* in the kernel, when last looked at */
+	struct buffer out;    /* what the front end has not taken yet */
 
 	/* the request */
-	struct scgi_header header;    /* borrows from in or redirected */
-	struct buffer redirected;     /* parameters of a local redirect */
-	struct buffer path;	      /* decoded, NUL */
+	struct scgi_header header; /* borrows from in */
+	struct buffer redirected; /* parameters of a local redirect, or empty */
+	struct buffer path;	  /* decoded, NUL */
 	const struct config_map *map; /* borrowed; NULL: not routed */
 	unsigned redirects;
 	int body_fd; /* owned; -1: none */
@@ -130,7 +133,6 @@ struct request {
 	bool is_inspected;    /* for the slow log */
 	char *tree;	      /* owned; NULL: not known */
 	int64_t kill_at;      /* when SIGKILL is due; 0: not being stopped */
-	int64_t resumed_at;   /* when stdout was last read again */
 	int64_t stalled_at;   /* since when the front end takes nothing */
 	pid_t pid;
 	char *script; /* owned; NULL: not known */
@@ -172,8 +174,12 @@ void request_drop(struct request *r);
 /* request_state_name: "queued", for people. */
 const char *request_state_name(const struct request *r);
 
-/* request_param: a parameter of the request, or NULL. */
+/*
+ * request_param: a parameter of the request, or NULL; after a local redirect,
+ * of what is asked now.  request_original: of what the front end sent.
+ */
 const char *request_param(const struct request *r, const char *name);
+const char *request_original(const struct request *r, const char *name);
 
 /* request_safe_script: its script for the log, escaped; "" if not known. */
 const char *request_safe_script(const struct request *r);

@@ -78,7 +78,8 @@ int protocol_decode(const void *data, size_t length, size_t fd_count,
 
 /*
  * protocol_send: `stdio` is NULL but for RUN; its three descriptors stay the
- * caller's.  0, or -1 with errno: EAGAIN only if `wait` is false.
+ * caller's.  0, or -1 with errno: EMSGSIZE if it is over PROTOCOL_MESSAGE_MAX,
+ * EAGAIN only if `wait` is false.
  */
 int protocol_send(
     int socket, const struct protocol_message *m, const int *stdio, bool wait);

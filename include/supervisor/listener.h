@@ -6,6 +6,8 @@
 
 #include <sys/types.h>
 
+#include <stdbool.h>
+
 #include "config/config.h"
 
 struct listening {
@@ -13,6 +15,7 @@ struct listening {
 	int fd;					/* owned; -1: not open */
 	dev_t device; /* of the socket file, to know it again */
 	ino_t inode;
+	bool is_borrowed; /* fd is another's until listening_take */
 };
 
 /*
@@ -22,6 +25,23 @@ struct listening {
  */
 int listening_open(struct listening *l, const struct config_pool *pool,
     const struct config_listener *listener);
+
+/*
+ * listening_is_for: whether it listens on the address of `listener`, where a
+ * new connection would reach it: its socket file is still there.
+ */
+bool listening_is_for(
+    const struct listening *l, const struct config_listener *listener);
+
+/*
+ * listening_borrow: use the socket of `from`, which stays its owner, for
+ * `listener`.  listening_take: become the owner instead of `from`, and apply
+ * what `pool` says of owner, mode and backlog; what fails is logged.
+ */
+void listening_borrow(struct listening *l, const struct listening *from,
+    const struct config_listener *listener);
+void listening_take(struct listening *l, struct listening *from,
+    const struct config_pool *pool);
 
 /* listening_close: close; the socket file is removed if it is still ours. */
 void listening_close(struct listening *l);

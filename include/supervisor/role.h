@@ -16,6 +16,7 @@
 struct role {
 	pid_t pid;	    /* -1: not running */
 	int64_t started_at; /* clock_now */
+	int64_t ended_at;   /* 0: it has not */
 	int64_t start_at;   /* when to start it again */
 	int64_t delay;	    /* microseconds; doubles while it dies early */
 };
@@ -39,7 +40,10 @@ struct pool_state {
 	unsigned team_count;
 };
 
-/* pool_state_open: listeners and access log.  0, or -1, logged. */
+/*
+ * pool_state_open: the access log, and room for listeners and teams, none of
+ * which it opens or starts.  0, or -1, logged; pool_state_close in any case.
+ */
 int pool_state_open(struct pool_state *p, const struct config *config,
     const struct config_pool *pool);
 void pool_state_close(struct pool_state *p);
@@ -54,12 +58,8 @@ int pool_open_access_log(const struct config_pool *pool);
 int team_start(struct team *t);
 int team_start_launcher(struct team *t, unsigned i);
 
-/*
- * team_find: the role that `pid` is, and its team; false if it is none.
- * `*launcher` is its number, or -1 for the gateway.
- */
-bool team_find(struct pool_state *pools, size_t count, pid_t pid,
-    struct team **team, int *launcher);
+/* role_throttle: it died: set when it may start again. */
+void role_throttle(struct role *role);
 
 /*
  * role_become_*: take the user of a role; nothing changes unless root.

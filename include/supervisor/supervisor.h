@@ -12,10 +12,12 @@
 
 /*
  * supervisor_run: serve until TERM (drain, then stop), INT or QUIT (stop now).
- * `pid_file` may be NULL.  `background` detaches once all is ready: the first
- * process then exits with the result.  Returns the exit status.
+ * HUP reads `path` again, which should be absolute.  `config`, what it says
+ * now, becomes the supervisor's.  `pid_file` may be NULL.  `background`
+ * detaches once all is ready: the first process then exits with the result.
+ * Returns the exit status.
  */
-int supervisor_run(
-    const struct config *config, const char *pid_file, bool background);
+int supervisor_run(struct config *config, const char *path,
+    const char *pid_file, bool background);
 
 #endif

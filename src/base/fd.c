@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -29,6 +30,9 @@
 
 /* Room for the largest environment and the bookkeeping of the kernel. */
 #define MESSAGE_BUFFER (512 * 1024)
+
+/* How long to wait when the kernel has no memory for a message. */
+#define SHORT_OF_MEMORY_MS 5
 
 void
 fd_close(int *fd)
@@ -132,9 +136,8 @@ fd_message_pair(int ends[2])
 int
 fd_set_nonblocking(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
-
-	return flags == -1 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	/* Of the flags that can be set, what is made here has no other. */
+	return fcntl(fd, F_SETFL, O_NONBLOCK);
 }
 
 int
@@ -231,6 +234,7 @@ fd_send_message(int socket, const struct iovec *parts, int part_count,
 	struct iovec vector[4];
 	ssize_t n;
 
+	assert(part_count <= 4 && fd_count <= FD_PASS_MAX);
 	memset(&message, 0, sizeof(message));
 	memcpy(vector, parts, (size_t)part_count * sizeof(*parts));
 	message.msg_iov = vector;
@@ -256,6 +260,8 @@ fd_send_message(int socket, const struct iovec *parts, int part_count,
 			struct pollfd p = {.fd = socket, .events = POLLOUT};
 
 			poll(&p, 1, -1);
+		} else if ((errno == ENOMEM || errno == ENOBUFS) && wait) {
+			poll(NULL, 0, SHORT_OF_MEMORY_MS);
 		} else if (errno != EINTR) {
 			return -1;
 		}
@@ -309,8 +315,11 @@ fd_receive_message(
 		n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n == -1 && errno == EINTR);
 	*fd_count = 0;
-	if (n == -1)
+	if (n == -1) {
+		if (errno == ENOMEM || errno == ENOBUFS)
+			errno = EAGAIN; /* the message is still there */
 		return -1;
+	}
 	collect_descriptors(&message, fds, fd_count);
 	if ((message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
 		while (*fd_count > 0)
@@ -345,6 +354,24 @@ int
 fd_open_path(int directory, const char *name)
 {
 	return openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int
+fd_set_access(int fd, uid_t owner, gid_t group, mode_t mode)
+{
+	char path[64];
+
+	if ((owner != (uid_t)-1 || group != (gid_t)-1) &&
+	    fchownat(fd, "", owner, group, AT_EMPTY_PATH) == -1)
+		return -1;
+#if defined(__linux__)
+	/* fchmod refuses a descriptor that is only for walking. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, mode);
+#else
+	(void)path;
+	return fchmodat(fd, "", mode, AT_EMPTY_PATH);
+#endif
 }
 
 int

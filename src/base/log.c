@@ -38,10 +38,19 @@ log_open(const char *target)
 			  O_NOCTTY,
 		      0640)) == -1)
 		return -1;
-	if (fd == -1)
-		openlog("scgid", LOG_PID | LOG_NDELAY, LOG_DAEMON);
 	log_set_fd(fd);
+	log_reconnect();
 	return 0;
+}
+
+/* closelog forgets a descriptor of its own that was closed behind its back. */
+void
+log_reconnect(void)
+{
+	if (logger.fd != -1)
+		return;
+	closelog();
+	openlog("scgid", LOG_PID | LOG_NDELAY, LOG_DAEMON);
 }
 
 void

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -159,6 +160,51 @@ process_die_with_parent(void)
 #endif
 }
 
+/* PF_EXITING of the kernel, in field 9 of /proc/PID/stat (proc(5)). */
+#define EXITING 0x4
+
+static bool
+thread_is_exiting(const char *path)
+{
+	char text[1024], *after_name;
+	unsigned long flags = EXITING;
+	FILE *file = fopen(path, "re");
+	size_t n;
+
+	if (file == NULL)
+		return true;
+	n = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[n] = '\0';
+	/* The name, in parentheses, may hold anything. */
+	after_name = strrchr(text, ')');
+	if (after_name != NULL)
+		sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags);
+	return (flags & EXITING) != 0;
+}
+
+bool
+process_is_exiting(pid_t pid)
+{
+	char path[64], thread[384];
+	bool is_exiting = true;
+	struct dirent *entry;
+	DIR *threads;
+
+	snprintf(path, sizeof(path), "/proc/%ld/task", (long)pid);
+	if ((threads = opendir(path)) == NULL)
+		return false;
+	while (is_exiting && (entry = readdir(threads)) != NULL) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(
+		    thread, sizeof(thread), "%s/%s/stat", path, entry->d_name);
+		is_exiting = thread_is_exiting(thread);
+	}
+	closedir(threads);
+	return is_exiting;
+}
+
 unsigned long
 process_count_oom_kills(void)
 {
@@ -199,6 +245,16 @@ process_restore_descriptor_limit(void)
 {
 	if (original_limit.rlim_cur != 0)
 		setrlimit(RLIMIT_NOFILE, &original_limit);
+}
+
+void
+process_ignore_signals(void)
+{
+	static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE,
+	    SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ};
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
 }
 
 void

@@ -13,7 +13,7 @@
 
 #include "scgi/request.h"
 
-static const char no_memory[] = "out of memory";
+const char cgi_rule_no_memory[] = "out of memory";
 
 static const char *
 value_or_empty(const char *value)
@@ -49,7 +49,7 @@ append_given_path(const char *first, const char *second, struct buffer *path)
 	if (buffer_append_string(path, first) == -1 ||
 	    buffer_append(path, second, strlen(second) + 1) == -1) {
 		path->length = start;
-		return no_memory;
+		return cgi_rule_no_memory;
 	}
 	if (path->data[start] == '/' && !has_dot_segment(path->data + start))
 		return NULL;
@@ -156,7 +156,7 @@ cgi_decode_path(const char *uri, size_t length, struct buffer *path)
 	if (length == 0 || uri[0] != '/')
 		return "the path does not start with '/'";
 	if (length == SIZE_MAX || buffer_reserve(path, length + 1) == -1)
-		return no_memory;
+		return cgi_rule_no_memory;
 	out = path->data + path->length;
 	for (i = 0; i < length; i++) {
 		if (uri[i] == '\0')

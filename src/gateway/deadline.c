@@ -59,7 +59,8 @@ earliest(int64_t *deadline, int64_t from, int64_t ms)
 static int64_t
 grace_end(const struct request *r)
 {
-	int64_t from = r->gone_at > r->resumed_at ? r->gone_at : r->resumed_at;
+	int64_t from =
+	    r->gone_at > r->last_output_at ? r->gone_at : r->last_output_at;
 
 	return from + request_timeouts(r)->background_grace * 1000;
 }
@@ -113,6 +114,8 @@ next_deadline(const struct request *r)
 
 	if (r->kill_at != 0)
 		deadline = r->kill_at;
+	if (r->state == REQUEST_LINGERING && r->linger_at < deadline)
+		deadline = r->linger_at;
 	if (waits_for_background(r) && grace_end(r) < deadline)
 		deadline = grace_end(r);
 	if (doubts_worker(r))
@@ -121,7 +124,7 @@ next_deadline(const struct request *r)
 		earliest(&deadline, r->started_at, INTRODUCE_MS);
 	if (slow_log_due(r) != 0 && slow_log_due(r) < deadline)
 		deadline = slow_log_due(r);
-	if (request_has_worker(r) && r->kill_at == 0)
+	if (r->run.has_slot && r->kill_at == 0)
 		earliest(&deadline, r->started_at, t->script);
 	if (idle_since(r) != 0)
 		earliest(&deadline, idle_since(r), t->idle);
@@ -158,11 +161,27 @@ is_past(int64_t from, int64_t ms, int64_t now)
 	return from != 0 && ms > 0 && from + ms * 1000 <= now;
 }
 
+/* The script, or a background child that goes on writing, takes too long. */
+static void
+end_script(struct request *r)
+{
+	if (request_is_answering(r)) {
+		request_fail(r, REASON_SCRIPT_TIMEOUT, NULL);
+	} else if (request_has_worker(r)) {
+		request_stop_worker(r);
+	} else {
+		relay_stop(r);
+		relay_judge(r);
+	}
+}
+
 /* The front end or the script has been idle for too long. */
 static void
 end_idle(struct request *r)
 {
-	if (r->stalled_at != 0)
+	if (r->stalled_at != 0 && front_has_progressed(r))
+		request_set_deadline(r);
+	else if (r->stalled_at != 0)
 		request_fail(r, REASON_CLIENT_ABORTED,
 		    "it took nothing for idle_timeout");
 	else if (r->state == REQUEST_RUNNING)
@@ -180,6 +199,10 @@ on_running_timer(struct request *r)
 	if (r->kill_at != 0 && now >= r->kill_at) {
 		link_signal(r, SIGKILL);
 		r->kill_at = now + SIGNAL_AGAIN;
+		if (r->run.is_gone) {
+			request_finish_if_done(r);
+			return;
+		}
 	}
 	if (doubts_worker(r) && is_past(r->last_output_at, DOUBT_MS, now))
 		r->run.is_doubted = request_ask_worker(r);
@@ -187,15 +210,15 @@ on_running_timer(struct request *r)
 		request_ask_worker(r);
 	if (slow_log_due(r) != 0 && slow_log_due(r) <= now)
 		slow_log_inspect(r);
-	if (waits_for_background(r) && now >= grace_end(r)) {
+	if (r->state == REQUEST_LINGERING && now >= r->linger_at) {
+		front_break(r);
+		request_finish_if_done(r);
+	} else if (waits_for_background(r) && now >= grace_end(r)) {
 		relay_stop(r);
 		relay_judge(r);
-	} else if (request_has_worker(r) && r->kill_at == 0 &&
+	} else if (r->run.has_slot && r->kill_at == 0 &&
 	    is_past(r->started_at, t->script, now)) {
-		if (request_is_answering(r))
-			request_fail(r, REASON_SCRIPT_TIMEOUT, NULL);
-		else
-			request_stop_worker(r);
+		end_script(r);
 	} else if (is_past(idle_since(r), t->idle, now)) {
 		end_idle(r);
 	} else {
@@ -219,10 +242,6 @@ request_on_timer(evutil_socket_t fd, short what, void *arg)
 		break;
 	case REQUEST_QUEUED:
 		request_fail(r, REASON_QUEUE_TIMEOUT, NULL);
-		break;
-	case REQUEST_LINGERING:
-		front_break(r);
-		request_finish_if_done(r);
 		break;
 	default:
 		on_running_timer(r);

@@ -2,12 +2,14 @@
  * front.c: the front end's side of a response.
  *
  * A front end takes the end of the connection for the end of the response.  So
- * a response that breaks off must end in an error: on TCP with a reset, on a
- * Unix socket by closing while a byte of the request is unread, which the peer
- * sees as ECONNRESET.  That byte is r->held until the response is whole.
+ * a response that breaks off must end in an error, even if what breaks it off
+ * is the end of this process.  A TCP connection is set to end in a reset, a
+ * Unix socket holds an unread byte of the request (r->held), which its peer
+ * sees as ECONNRESET; only a response that is whole takes that back.
  */
 #include "gateway/front.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <errno.h>
@@ -19,9 +21,13 @@
 #include "gateway/deadline.h"
 #include "gateway/relay.h"
 
-/* What a front end may still send after an early answer, and for how long. */
-#define LINGER_BYTES (64 * 1024 * 1024)
-#define LINGER_MS    5000
+/*
+ * What a front end may still send after an early answer, how long it may be
+ * silent, and how long it may take in all (microseconds).
+ */
+#define LINGER_BYTES  (64 * 1024 * 1024)
+#define LINGER_SILENT 5000000
+#define LINGER_MOST   30000000
 
 static void front_on_writable(evutil_socket_t, short, void *);
 
@@ -77,6 +83,7 @@ front_wait_writable(struct request *r)
 	event_assign(&r->front_event, r->gateway->base, r->front_fd,
 	    EV_WRITE | EV_PERSIST, front_on_writable, r);
 	event_add(&r->front_event, NULL);
+	ioctl(r->front_fd, TIOCOUTQ, &r->unsent);
 	relay_pause(r);
 }
 
@@ -126,17 +133,34 @@ front_on_writable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	buffer_consume(&r->out, (size_t)n);
+	r->stalled_at = clock_now();
 	if (r->out.length > 0)
 		return;
 	buffer_fini(&r->out);
 	front_watch(r);
+	relay_resume(r);
 	if (r->response_whole) {
 		front_close(r);
 		request_finish_if_done(r);
-		return;
+	} else {
+		relay_judge(r);
 	}
-	relay_resume(r);
-	relay_judge(r);
+}
+
+/*
+ * A socket is writable again only when much of its buffer is free, so a slow
+ * reader is known by what its kernel side still holds.
+ */
+bool
+front_has_progressed(struct request *r)
+{
+	int unsent = 0;
+
+	if (ioctl(r->front_fd, TIOCOUTQ, &unsent) == -1 || unsent == r->unsent)
+		return false;
+	r->unsent = unsent;
+	r->stalled_at = clock_now();
+	return true;
 }
 
 /* Read and drop up to a chunk.  Its size, 0 at the end, -1 and errno. */
@@ -173,11 +197,13 @@ front_on_lingering(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (n > 0)
-		r->discarded += (size_t)n;
-	if ((n == -1 && errno == EAGAIN) ||
-	    (n > 0 && r->discarded < LINGER_BYTES))
+	if (n == -1 && errno == EAGAIN)
 		return;
+	if (n > 0 && (r->discarded += (size_t)n) < LINGER_BYTES &&
+	    clock_now() < r->linger_until) {
+		r->linger_at = clock_now() + LINGER_SILENT;
+		return;
+	}
 	close_now(r);
 	request_finish_if_done(r);
 }
@@ -195,7 +221,26 @@ front_linger(struct request *r)
 	    EV_READ | EV_PERSIST, front_on_lingering, r);
 	event_add(&r->front_event, NULL);
 	request_set_state(r, REQUEST_LINGERING);
-	request_set_timer(r, LINGER_MS);
+	r->linger_at = clock_now() + LINGER_SILENT;
+	r->linger_until = clock_now() + LINGER_MOST;
+	request_set_deadline(r);
+}
+
+/* How this connection ends if it is closed, by whatever: in a reset or not. */
+static void
+set_reset(struct request *r, bool is_wanted)
+{
+	const struct linger linger = {.l_onoff = is_wanted, .l_linger = 0};
+
+	if (!r->front_is_unix)
+		setsockopt(r->front_fd, SOL_SOCKET, SO_LINGER, &linger,
+		    sizeof(linger));
+}
+
+void
+front_begin(struct request *r)
+{
+	set_reset(r, true);
 }
 
 void
@@ -207,28 +252,20 @@ front_close(struct request *r)
 		return;
 	if (r->out.length > 0)
 		return; /* front_on_writable comes back here */
-	if (!r->is_whole) {
-		front_linger(r);
-		return;
-	}
-	while (r->held > 0 && (n = discard(r)) > 0) {
-		/* More than was held: bytes behind the body. */
-		if ((size_t)n == r->held || r->discarded > LINGER_BYTES)
-			break;
+	set_reset(r, false);
+	/* Input that is left at close is a reset, too. */
+	while (r->is_whole && r->discarded <= r->held && (n = discard(r)) > 0)
 		r->discarded += (size_t)n;
-	}
-	close_now(r);
+	if (!r->is_whole || r->discarded > r->held)
+		front_linger(r);
+	else
+		close_now(r);
 }
 
 void
 front_break(struct request *r)
 {
-	const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-
 	if (r->front_fd == -1)
 		return;
-	if (!r->front_is_unix)
-		setsockopt(
-		    r->front_fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	close_now(r);
 }

@@ -24,8 +24,8 @@
 #include "gateway/link.h"
 #include "gateway/schedule.h"
 
-/* Descriptors that are no request's: listeners, links, logs, libevent's. */
-#define DESCRIPTORS_FIXED 64
+/* Descriptors that are no request's: logs, libevent's, and some to spare. */
+#define DESCRIPTORS_FIXED 48
 
 /* A worker has two pipes, four descriptors while it is being started. */
 #define DESCRIPTORS_WORKER 4
@@ -34,6 +34,9 @@
 #define DESCRIPTORS_REQUEST 2
 
 #define LISTEN_AGAIN_MS	    100
+
+/* Connections need memory, too. */
+#define CONNECTIONS_MAX 65536
 
 static bool
 is_unix_socket(int fd)
@@ -130,9 +133,24 @@ add_listener(struct gateway *g, int fd)
 	    listener_on_readable, l);
 }
 
+/* Those who have connected already are served. */
+static void
+accept_waiting(struct gateway *g, struct listener *l)
+{
+	int front;
+
+	while (g->open_count < g->open_max && (front = fd_accept(l->fd)) != -1)
+		if (request_begin(g, front, l->is_unix) == -1)
+			close(front);
+}
+
 static void
 begin_drain(struct gateway *g)
 {
+	if (g->is_draining)
+		return;
+	for (size_t i = 0; i < g->listener_count; i++)
+		accept_waiting(g, &g->listeners[i]);
 	g->is_draining = true;
 	gateway_update_listening(g);
 	for (size_t i = 0; i < g->listener_count; i++)
@@ -197,23 +215,23 @@ reserve_descriptors(struct gateway *g)
 {
 	struct rlimit limit;
 	unsigned gateways = g->pool->gateways;
-	rlim_t room;
+	rlim_t room, fixed;
 
 	g->slots = (g->pool->workers + gateways - 1) / gateways;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
 		limit.rlim_cur = 256;
-	room = limit.rlim_cur > DESCRIPTORS_FIXED
-	    ? limit.rlim_cur - DESCRIPTORS_FIXED
-	    : 2 * DESCRIPTORS_WORKER;
+	fixed =
+	    DESCRIPTORS_FIXED + g->pool->launchers + g->pool->listener_count;
+	room = limit.rlim_cur > fixed ? limit.rlim_cur - fixed
+				      : 2 * DESCRIPTORS_WORKER;
 	if ((rlim_t)g->slots * DESCRIPTORS_WORKER > room / 2) {
 		g->slots = (unsigned)(room / 2 / DESCRIPTORS_WORKER);
 		log_warnx("workers limited to %u by the descriptor limit %llu",
 		    g->slots, (unsigned long long)limit.rlim_cur);
 	}
 	room -= (rlim_t)g->slots * DESCRIPTORS_WORKER;
-	g->open_max = room / DESCRIPTORS_REQUEST > 1000000
-	    ? 1000000
-	    : (unsigned)(room / DESCRIPTORS_REQUEST);
+	room /= DESCRIPTORS_REQUEST;
+	g->open_max = room < CONNECTIONS_MAX ? (unsigned)room : CONNECTIONS_MAX;
 }
 
 static void
@@ -241,12 +259,16 @@ new_event_base(void)
 static int
 start(struct gateway *g, const struct gateway_options *o)
 {
-	g->base = new_event_base();
+	if ((g->base = new_event_base()) == NULL)
+		return -1;
+	event_assign(&g->listen_again, g->base, -1, 0, on_listen_again, g);
+	if (g->control != -1)
+		event_assign(&g->control_event, g->base, g->control,
+		    EV_READ | EV_PERSIST, control_on_readable, g);
 	g->listeners = calloc(o->listener_count + 1, sizeof(struct listener));
 	g->links = calloc(o->launcher_count + 1, sizeof(struct link));
 	g->null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (g->base == NULL || g->listeners == NULL || g->links == NULL ||
-	    g->null_fd == -1)
+	if (g->listeners == NULL || g->links == NULL || g->null_fd == -1)
 		return -1;
 	if (counters_open(g, o->counters) == -1)
 		return -1;
@@ -259,39 +281,38 @@ start(struct gateway *g, const struct gateway_options *o)
 	    (event_base_get_features(g->base) & EV_FEATURE_EARLY_CLOSE) != 0
 	    ? EV_CLOSED | EV_PERSIST
 	    : EV_READ | EV_ET | EV_PERSIST;
-	event_assign(&g->listen_again, g->base, -1, 0, on_listen_again, g);
 	for (size_t i = 0; i < o->listener_count; i++)
 		if (add_listener(g, o->listeners[i]) == -1)
 			return -1;
 	for (size_t i = 0; i < o->launcher_count; i++, g->link_count++)
 		if (link_start(g, &g->links[i], o->launchers[i]) == -1)
 			return -1;
-	if (o->control == -1)
-		return 0;
-	if (event_assign(&g->control_event, g->base, o->control,
-		EV_READ | EV_PERSIST, control_on_readable, g) == -1)
-		return -1;
-	return event_add(&g->control_event, NULL);
+	return g->control != -1 ? event_add(&g->control_event, NULL) : 0;
 }
 
 static void
 finish(struct gateway *g)
 {
+	g->is_draining = true;
+	if (g->base != NULL) {
+		event_del(&g->listen_again);
+		gateway_update_listening(g);
+	}
 	for (size_t i = 0; i < g->link_count; i++)
 		link_stop(&g->links[i]);
 	for (size_t i = 0; i < g->listener_count; i++)
 		fd_close(&g->listeners[i].fd);
-	if (g->control != -1)
+	if (g->control != -1 && g->base != NULL)
 		event_del(&g->control_event);
 	fd_close(&g->control);
 	fd_close(&g->access_log);
 	fd_close(&g->null_fd);
 	counters_close(g);
 	free(g->usage);
-	free(g->listeners);
-	free(g->links);
 	if (g->base != NULL)
 		event_base_free(g->base);
+	free(g->listeners);
+	free(g->links);
 	free(g);
 }
 
@@ -341,7 +362,10 @@ gateway_run(const struct gateway_options *options)
 			goto out;
 	}
 	gateway_update_listening(g);
-	result = event_base_dispatch(g->base) == -1 ? -1 : 0;
+	result = 0;
+	/* The one connection may be over already. */
+	if (!g->is_draining || g->open_count > 0)
+		result = event_base_dispatch(g->base) == -1 ? -1 : 0;
 out:
 	drop_requests(g);
 	finish(g);

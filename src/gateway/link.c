@@ -70,6 +70,9 @@ worker_failed(struct request *r, const struct protocol_message *m)
 	char detail[1024];
 
 	snprintf(detail, sizeof(detail), "%s", m->text);
+	for (char *p = detail; *p != '\0'; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?'; /* a launcher escapes; but trust it not */
 	r->run.is_gone = true;
 	relay_stop(r);
 	if (r->state == REQUEST_RUNNING)
@@ -93,6 +96,8 @@ worker_exited(struct request *r, const struct protocol_message *m)
 		r->peak_memory = m->peak_memory;
 	note_start(r, m);
 	introduce(r, m);
+	if (r->run.group_left)
+		stderr_log_watch(r);
 	relay_judge(r);
 }
 
@@ -145,7 +150,7 @@ link_on_readable(evutil_socket_t fd, short what, void *arg)
 		return;
 	if (n != 1 || m.type == PROTOCOL_RUN || m.type == PROTOCOL_SIGNAL ||
 	    m.type == PROTOCOL_INSPECT) {
-		if (n != 0)
+		if (n == 1 || (n == -1 && errno == EPROTO))
 			log_warnx("a launcher broke the protocol");
 		for (int i = 0; i < 3; i++)
 			fd_close(&stdio[i]);
@@ -223,7 +228,13 @@ link_run(struct link *link, struct request *r, const int stdio[3])
 	    .text = r->path.data,
 	    .data = r->header.params,
 	    .data_length = r->header.params_length};
-	int n = protocol_send(link->fd, &m, stdio, false);
+	int n;
+
+	if (r->redirected.length > 0) {
+		m.data = r->redirected.data;
+		m.data_length = r->redirected.length;
+	}
+	n = protocol_send(link->fd, &m, stdio, false);
 
 	if (n == -1 && errno == EAGAIN)
 		event_add(&link->writable, NULL);

@@ -31,6 +31,18 @@ receive(struct request *r, void *data, size_t length, bool peek)
 	return n;
 }
 
+/* Take what was peeked at.  -1: it was not there, and `r` has failed. */
+static int
+consume(struct request *r, size_t fresh)
+{
+	char *data = r->in.data + r->in.length - fresh;
+
+	if (fresh == 0 || receive(r, data, fresh, false) == (ssize_t)fresh)
+		return 0;
+	request_fail(r, REASON_CLIENT_ABORTED, "cannot read its request");
+	return -1;
+}
+
 static void receive_on_readable(evutil_socket_t, short, void *);
 
 /* The rest is not here yet: be told. */
@@ -148,7 +160,9 @@ prepare_body(struct request *r, size_t have, char detail[256])
 	    (open_body(r) == -1 ||
 		store_body(r, r->in.data + r->header.size, have) == -1)) {
 		describe_spool(r, detail);
-		return REASON_SPOOL_FAILED;
+		return errno == EMFILE || errno == ENFILE
+		    ? REASON_NO_DESCRIPTORS
+		    : REASON_SPOOL_FAILED;
 	}
 	return REASON_NONE;
 }
@@ -168,8 +182,8 @@ header_received(struct request *r, size_t fresh)
 		have = (size_t)r->body_length;
 	if (fresh > 0 && whole)
 		r->held = fresh;
-	else if (fresh > 0)
-		receive(r, r->in.data + r->in.length - fresh, fresh, false);
+	else if (consume(r, fresh) == -1)
+		return;
 	if ((reason = prepare_body(r, have, detail)) != REASON_NONE) {
 		r->is_whole = whole;
 		request_fail(r, reason, detail);
@@ -195,8 +209,8 @@ judge_header(struct request *r, size_t fresh)
 		return;
 	}
 	/* Not whole: nothing has to be held, so make room for more. */
-	if (fresh > 0)
-		receive(r, r->in.data + r->in.length - fresh, fresh, false);
+	if (consume(r, fresh) == -1)
+		return;
 	switch (result) {
 	case SCGI_BAD:
 		request_fail(r, REASON_BAD_REQUEST, r->header.rule);
@@ -206,7 +220,7 @@ judge_header(struct request *r, size_t fresh)
 		request_fail(r, REASON_REQUEST_HEADER_TOO_LARGE, detail);
 		break;
 	case SCGI_NO_MEMORY:
-		request_fail(r, REASON_NO_DESCRIPTORS, "out of memory");
+		request_fail(r, REASON_OUT_OF_MEMORY, NULL);
 		break;
 	default:
 		receive_more(r);
@@ -223,7 +237,7 @@ receive_header(struct request *r)
 	if (r->header.size > r->in.length)
 		want = r->header.size - r->in.length;
 	if (buffer_reserve(&r->in, want) == -1) {
-		request_fail(r, REASON_NO_DESCRIPTORS, "out of memory");
+		request_fail(r, REASON_OUT_OF_MEMORY, NULL);
 		return;
 	}
 	n = receive(r, r->in.data + r->in.length, want, r->front_is_unix);

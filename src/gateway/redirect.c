@@ -93,8 +93,6 @@ redirect_prepare(struct request *r, const char *location)
 	buffer_fini(&r->redirected);
 	r->path = path;
 	r->redirected = params;
-	r->header.params = params.data;
-	r->header.params_length = params.length;
 	r->map = map;
 	r->redirect_pending = true;
 	request_finish_if_done(r);

@@ -72,6 +72,14 @@ fail_unanswered(struct request *r)
 	request_fail(r, reason, detail);
 }
 
+static void
+fail_sending(struct request *r)
+{
+	request_fail(r,
+	    errno == ENOMEM ? REASON_OUT_OF_MEMORY : REASON_CLIENT_ABORTED,
+	    NULL);
+}
+
 /* The whole response was handed to the front end. */
 static void
 finish_response(struct request *r)
@@ -109,7 +117,7 @@ static void
 on_body(struct request *r, const char *data, size_t length)
 {
 	if (send_body(r, data, length) == -1) {
-		request_fail(r, REASON_CLIENT_ABORTED, NULL);
+		fail_sending(r);
 		return;
 	}
 	if (!r->response_whole && body_is_whole(r)) {
@@ -136,7 +144,7 @@ static void
 begin_response(struct request *r, struct cgi_response *response,
     const char *body, size_t length)
 {
-	const char *method = request_param(r, "REQUEST_METHOD");
+	const char *method = request_original(r, "REQUEST_METHOD");
 	size_t with_head = length;
 
 	r->has_no_body = !cgi_status_has_body(response->status) ||
@@ -157,7 +165,7 @@ begin_response(struct request *r, struct cgi_response *response,
 		r->body_cut = (int64_t)(length - with_head);
 	if (buffer_append(&response->head, body, with_head) == -1 ||
 	    front_send(r, response->head.data, response->head.length) == -1) {
-		request_fail(r, REASON_CLIENT_ABORTED, NULL);
+		fail_sending(r);
 		return;
 	}
 	if (body_is_whole(r)) {
@@ -224,10 +232,12 @@ relay_on_readable(evutil_socket_t fd, short what, void *arg)
 	ssize_t n = read(fd, chunk, GATEWAY_CHUNK);
 
 	(void)what;
-	if (n == -1 && errno == EINTR)
+	if (n == -1 && (errno == EINTR || errno == EAGAIN))
 		return;
 	r->last_output_at = clock_now();
-	if (n <= 0) {
+	if (n == -1) {
+		request_fail(r, REASON_TRUNCATED_BODY, strerror(errno));
+	} else if (n == 0) {
 		relay_stop(r);
 		relay_judge(r);
 	} else if (r->redirect_pending) {
@@ -274,7 +284,7 @@ relay_resume(struct request *r)
 	if (r->run.stdout_fd != -1)
 		event_add(&r->run.stdout_event, NULL);
 	relay_note_stall(r);
-	r->last_output_at = r->resumed_at = clock_now();
+	r->last_output_at = clock_now();
 }
 
 void
@@ -315,6 +325,14 @@ judge_body(struct request *r)
 void
 relay_judge(struct request *r)
 {
+	if (r->redirect_pending && was_killed(r)) {
+		r->redirect_pending = false;
+		fail_unanswered(r);
+		return;
+	}
+	/* It has said all; what it still does cannot be waited for. */
+	if (r->redirect_pending && r->run.stdout_eof && r->run.is_alive)
+		request_stop_worker(r);
 	if (!request_is_answering(r) || r->redirect_pending)
 		request_finish_if_done(r);
 	else if (!r->run.stdout_eof || (!r->run.is_gone && !r->run.is_alive))

@@ -35,6 +35,9 @@
 #include "gateway/status.h"
 #include "gateway/stderr_log.h"
 
+/* A signal that could not be sent is sent again; microseconds. */
+#define SIGNAL_AGAIN 50000
+
 static const char *const state_names[] = {"reading-header", "reading-body",
     "queued", "running", "responding", "lingering", "ending", "closed"};
 
@@ -63,6 +66,15 @@ request_state_name(const struct request *r)
 
 const char *
 request_param(const struct request *r, const char *name)
+{
+	if (r->redirected.length > 0)
+		return scgi_get_param(
+		    r->redirected.data, r->redirected.length, name);
+	return request_original(r, name);
+}
+
+const char *
+request_original(const struct request *r, const char *name)
 {
 	if (r->header.params == NULL)
 		return NULL;
@@ -134,6 +146,7 @@ request_begin(struct gateway *g, int fd, bool is_unix)
 	TAILQ_INSERT_TAIL(&g->requests, r, entry);
 	g->open_count++;
 	counters_note_load(g);
+	front_begin(r);
 	receive_start(r);
 	return 0;
 }
@@ -158,7 +171,8 @@ request_route(struct request *r, char detail[256])
 	    r->header.params, r->header.params_length, &r->path);
 	if (rule != NULL) {
 		snprintf(detail, 256, "%s", rule);
-		return REASON_BAD_REQUEST;
+		return rule == cgi_rule_no_memory ? REASON_OUT_OF_MEMORY
+						  : REASON_BAD_REQUEST;
 	}
 	r->is_status = g->pool->status != NULL &&
 	    strcmp(r->path.data, g->pool->status) == 0;
@@ -186,7 +200,8 @@ static bool
 is_silent(const struct request *r)
 {
 	return r->state == REQUEST_READING_HEADER &&
-	    (r->in.length == 0 || r->reason == REASON_CLIENT_ABORTED);
+	    (r->reason == REASON_CLIENT_ABORTED ||
+		(r->reason == REASON_HEADER_TIMEOUT && r->in.length == 0));
 }
 
 void
@@ -195,11 +210,13 @@ request_fail(struct request *r, enum reason reason, const char *detail)
 	bool answer =
 	    r->state <= REQUEST_RUNNING && reason != REASON_CLIENT_ABORTED;
 
-	if (r->reason == REASON_NONE)
+	bool is_first = r->reason == REASON_NONE;
+
+	if (is_first)
 		r->reason = reason;
 	if (is_silent(r))
 		answer = false;
-	else
+	else if (is_first)
 		request_log_failure(r, detail);
 	schedule_remove(r);
 	r->redirect_pending = false;
@@ -263,12 +280,17 @@ request_free(struct request *r)
 	gateway_request_gone(g);
 }
 
-/* The worker is reaped and its stdout closed: the slot is free. */
+/*
+ * The worker is reaped and its stdout closed: the slot is free, once its
+ * launcher has been told to end what is left of its group.
+ */
 static void
 end_run(struct request *r)
 {
-	if (r->run.group_left)
-		link_signal(r, SIGKILL);
+	if (r->run.group_left && link_signal(r, SIGKILL) == -1) {
+		r->kill_at = clock_now() + SIGNAL_AGAIN;
+		return;
+	}
 	r->run.group_left = false;
 	r->kill_at = 0;
 	stderr_log_stop(r);
@@ -299,7 +321,7 @@ request_finish_if_done(struct request *r)
 	}
 	if (r->state == REQUEST_ENDING && !r->run.has_slot)
 		request_free(r);
-	else if (r->state != REQUEST_LINGERING)
+	else
 		request_set_deadline(r);
 	schedule_dispatch(g);
 }

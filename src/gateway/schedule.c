@@ -34,7 +34,8 @@ close_pipes(struct pipes *p)
 
 /*
  * A script that opens /dev/stdout or /dev/stderr opens the pipe again, which
- * belongs to us: as another user it needs the permission.
+ * belongs to us: as another user it needs the permission to write.  As our own
+ * user it may read, and take what we were told is there: we must not wait.
  */
 static int
 open_pipes(struct pipes *p, bool other_user)
@@ -44,6 +45,10 @@ open_pipes(struct pipes *p, bool other_user)
 		goto fail;
 	if (other_user &&
 	    (fchmod(p->out[1], 0622) == -1 || fchmod(p->err[1], 0622) == -1))
+		goto fail;
+	if (!other_user &&
+	    (fd_set_nonblocking(p->out[0]) == -1 ||
+		fd_set_nonblocking(p->err[0]) == -1))
 		goto fail;
 	return 0;
 fail:
@@ -77,6 +82,7 @@ start_request(struct request *r, struct link *link)
 {
 	struct gateway *g = r->gateway;
 	struct pipes p;
+	bool has_stdout, has_stderr;
 	int stdio[3];
 
 	if (open_pipes(&p, g->other_user) == -1) {
@@ -89,7 +95,9 @@ start_request(struct request *r, struct link *link)
 	r->run.id = g->next_run++;
 	if (link_run(link, r, stdio) == -1) {
 		close_pipes(&p);
-		if (errno == EAGAIN || errno == EPIPE || errno == ECONNRESET)
+		if (errno == EAGAIN)
+			return true; /* another launcher may have room */
+		if (errno == EPIPE || errno == ECONNRESET)
 			return false;
 		request_fail(r,
 		    errno == EMSGSIZE ? REASON_ENVIRONMENT_TOO_LARGE
@@ -101,8 +109,9 @@ start_request(struct request *r, struct link *link)
 	fd_close(&r->body_fd);
 	fd_close(&p.out[1]);
 	fd_close(&p.err[1]);
-	if (relay_start(r, p.out[0]) == -1 ||
-	    stderr_log_start(r, p.err[0]) == -1) {
+	has_stdout = relay_start(r, p.out[0]) == 0;
+	has_stderr = stderr_log_start(r, p.err[0]) == 0;
+	if (!has_stdout || !has_stderr) {
 		request_fail(r, REASON_NO_DESCRIPTORS, strerror(errno));
 		return true;
 	}

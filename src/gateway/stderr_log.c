@@ -5,6 +5,7 @@
 
 #include <sys/ioctl.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -116,19 +117,18 @@ take(struct request *r, const char *data, size_t length)
 	}
 }
 
-/* False at the end. */
-static bool
-read_some(struct request *r, size_t limit)
+/* How much was read; 0 at the end, -1 if there is nothing now. */
+static ssize_t
+read_some(struct request *r)
 {
-	struct request_stderr *s = r->run.stderr_log;
 	char data[4096];
-	ssize_t n;
+	ssize_t n = read(r->run.stderr_log->fd, data, sizeof(data));
 
-	n = read(s->fd, data, limit < sizeof(data) ? limit : sizeof(data));
-	if (n <= 0)
-		return false;
-	take(r, data, (size_t)n);
-	return true;
+	if (n == -1 && errno != EINTR && errno != EAGAIN)
+		return 0;
+	if (n > 0)
+		take(r, data, (size_t)n);
+	return n;
 }
 
 static void
@@ -147,7 +147,7 @@ stderr_on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (!read_some(r, SIZE_MAX))
+	if (read_some(r) == 0)
 		close_stderr(r->run.stderr_log);
 }
 
@@ -182,16 +182,17 @@ void
 stderr_log_drain(struct request *r)
 {
 	struct request_stderr *s = r->run.stderr_log;
-	size_t total = 0;
+	ssize_t total = 0, n;
 	int there = 0;
 
 	if (s == NULL)
 		return;
+	/* It may block, so read only what is there. */
 	while (s->fd != -1 && total < DRAIN_MAX &&
 	    ioctl(s->fd, FIONREAD, &there) == 0 && there > 0) {
-		total += (size_t)there;
-		if (!read_some(r, (size_t)there))
+		if ((n = read_some(r)) <= 0)
 			break;
+		total += n;
 	}
 	if (s->line_length > 0)
 		end_line(r);

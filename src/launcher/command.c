@@ -48,7 +48,7 @@ launcher_prepare(const struct config_map *map, const char *path,
 	input.pass_authorization = map->authorization == AUTHORIZATION_PASS;
 	if (cgi_environment_build(&c->environment, &input) == -1 ||
 	    (c->argv = build_argv(map, r)) == NULL) {
-		r->reason = REASON_FORK_FAILED;
+		r->reason = REASON_OUT_OF_MEMORY;
 		r->error = ENOMEM;
 		return r->reason;
 	}

@@ -78,6 +78,17 @@ find_by_pid(struct launcher *l, pid_t pid)
 }
 
 static struct worker *
+find_reaped(struct launcher *l, pid_t pid)
+{
+	struct worker *w;
+
+	LIST_FOREACH (w, bucket_of(l, pid), entry)
+		if (w->pid == pid && w->is_reaped)
+			return w;
+	return NULL;
+}
+
+static struct worker *
 find_by_request(struct launcher *l, uint32_t request)
 {
 	struct worker *w;
@@ -257,6 +268,11 @@ end_strays(struct launcher *l)
 static void
 add_worker(struct launcher *l, uint32_t request, pid_t pid, struct worker *w)
 {
+	struct worker *old = find_reaped(l, pid);
+
+	/* The number is given out again: nobody is left of that group. */
+	if (old != NULL)
+		forget(old);
 	w->pid = pid;
 	w->request = request;
 	w->number = ++l->newest;
@@ -275,6 +291,7 @@ run_command(struct launcher *l, uint32_t request,
 	size_t length = c->resolved.script.length;
 	struct worker *w = malloc(sizeof(*w) + length);
 	struct start_failure failure;
+	char safe[1024];
 	int at_exec = 0;
 	pid_t pid = -1;
 
@@ -295,8 +312,10 @@ run_command(struct launcher *l, uint32_t request,
 		failure.error = errno;
 		failure.reason = errno == EACCES ? REASON_PERMISSION_DENIED
 						 : REASON_FORK_FAILED;
-		buffer_printf(&failure.detail, "%s: cannot start it: %s",
-		    c->resolved.script.data, strerror(errno));
+		log_escape(
+		    safe, sizeof(safe), c->resolved.script.data, length - 1);
+		buffer_printf(&failure.detail, "%s: cannot start it: %s", safe,
+		    strerror(failure.error));
 	}
 	tell_failed(l, request, failure.reason, failure.error, &failure.detail);
 	buffer_fini(&failure.detail);
@@ -333,7 +352,9 @@ on_signal(struct launcher *l, const struct protocol_message *m)
 		return; /* its EXITED is on the way */
 	assert(w->pid > 1);
 	if (m->code == 0) {
-		tell_started(l, w);
+		/* One that is dying is not running: EXITED will tell. */
+		if (w->is_reaped || !process_is_exiting(w->pid))
+			tell_started(l, w);
 		return;
 	}
 	if (!w->is_reaped || group_has_members(w->pid))

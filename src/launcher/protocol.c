@@ -114,6 +114,10 @@ protocol_send(
 	w.peak_memory = m->peak_memory;
 	w.text_length = (uint32_t)strlen(text) + 1;
 	w.data_length = (uint32_t)m->data_length;
+	if (sizeof(w) + w.text_length + m->data_length > PROTOCOL_MESSAGE_MAX) {
+		errno = EMSGSIZE;
+		return -1;
+	}
 	parts[0] = (struct iovec){&w, sizeof(w)};
 	parts[1] = (struct iovec){(void *)(uintptr_t)text, w.text_length};
 	parts[2] = (struct iovec){(void *)(uintptr_t)m->data, m->data_length};

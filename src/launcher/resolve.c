@@ -45,14 +45,13 @@ refuse(struct walk *w, enum reason reason, int error, const char *what)
 {
 	char safe[1024];
 	struct resolved *r = w->r;
+	const char *path = r->script.data != NULL ? r->script.data : "";
 
 	r->reason = reason;
 	r->error = error;
 	r->detail.length = 0;
 	buffer_printf(&r->detail, "%s: %s",
-	    log_escape(safe, sizeof(safe), r->script.data,
-		strnlen(r->script.data, r->script.length)),
-	    what);
+	    log_escape(safe, sizeof(safe), path, strlen(path)), what);
 	trace(w, "  refused: %s\n",
 	    r->detail.data != NULL ? r->detail.data : what);
 	return -1;
@@ -85,9 +84,10 @@ refuse_errno(struct walk *w, int error)
 	case EMFILE:
 	case ENFILE:
 		return refuse(w, REASON_NO_DESCRIPTORS, error, strerror(error));
+	case ENOMEM:
+		return refuse(w, REASON_OUT_OF_MEMORY, error, strerror(error));
 	default:
-		return refuse(
-		    w, REASON_PERMISSION_DENIED, error, strerror(error));
+		return refuse(w, REASON_FORK_FAILED, error, strerror(error));
 	}
 }
 
@@ -137,7 +137,7 @@ open_name(struct walk *w, const char *name, size_t length, struct stat *st)
 	if (buffer_append(script, "/", 1) == -1 ||
 	    buffer_append(script, name, length) == -1 ||
 	    buffer_append(script, "", 1) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	name = script->data + script->length - 1 - length;
 	if ((fd = fd_open_path(w->directory, name)) == -1)
 		return refuse_errno(w, errno);
@@ -219,7 +219,7 @@ accept_file(struct walk *w, const struct stat *st)
 	const char *name;
 
 	if (name_true_directory(w) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	name = strrchr(r->script.data, '/') + 1;
 	if (!S_ISREG(st->st_mode))
 		return refuse(w, REASON_NOT_A_FILE, 0,
@@ -252,11 +252,13 @@ try_index(struct walk *w)
 
 			close(fd);
 			r->reason = REASON_NONE;
+			r->error = 0;
+			r->detail.length = 0;
 			r->name.length--;
 			if (buffer_printf(&r->name, "%s%s",
 				ends_in_slash ? "" : "/", name) == -1 ||
 			    buffer_append(&r->name, "", 1) == -1)
-				return refuse(w, REASON_FORK_FAILED, ENOMEM,
+				return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM,
 				    "out of memory");
 			return accept_file(w, &st);
 		}
@@ -326,7 +328,7 @@ open_root(struct walk *w, const char *root)
 	if (w->r->document_root == NULL ||
 	    buffer_append(script, root, w->root_length) == -1 ||
 	    buffer_append(script, "", 1) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	trace(w, "  root %s\n", root);
 	w->root = fd_open_followed(AT_FDCWD, root);
 	if (w->root == -1)
@@ -362,7 +364,7 @@ resolve_below_root(struct walk *w, const char *path)
 	found = walk_path(w, below, &end);
 	if (buffer_append(&r->name, path, (size_t)(end - path)) == -1 ||
 	    buffer_append(&r->name, "", 1) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	if (found == 0 && *end != '\0')
 		r->path_info = end;
 	return found == 1 ? try_index(w) : found;
@@ -380,7 +382,7 @@ resolve_fixed_script(struct walk *w, const char *path)
 
 	root = strndup(w->map->script, (size_t)(slash - w->map->script));
 	if (root == NULL)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	w->symlinks = SYMLINKS_ANY;
 	found = open_root(w, *root != '\0' ? root : "/");
 	free(root);
@@ -390,7 +392,7 @@ resolve_fixed_script(struct walk *w, const char *path)
 		return refuse(w, REASON_NOT_A_FILE, 0, "is a directory");
 	if (buffer_append(&r->name, path, (size_t)(below - path)) == -1 ||
 	    buffer_append(&r->name, "", 1) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	if (*below != '\0')
 		r->path_info = below;
 	return 0;
@@ -423,7 +425,7 @@ resolve_trusted(struct walk *w, const char *script_filename,
 	if (script_name == NULL)
 		script_name = script_filename + length;
 	if (buffer_append(&r->name, script_name, strlen(script_name) + 1) == -1)
-		return refuse(w, REASON_FORK_FAILED, ENOMEM, "out of memory");
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	if (path_info != NULL && *path_info != '\0')
 		r->path_info = path_info;
 	return 0;

@@ -157,6 +157,23 @@ is_on_noexec_mount(const char *path)
 #endif
 }
 
+/*
+ * Behind an argument of an interpreter such as perl a CR is harmless; behind
+ * the interpreter's own name, or the name that env looks for, it is not.
+ */
+static bool
+cr_does_harm(const char *path, const char *interpreter)
+{
+	const char *name = strrchr(interpreter, '/');
+	char line[256], *after;
+
+	read_start(path, line, sizeof(line));
+	after = strstr(line, interpreter);
+	return *interpreter == '\0' ||
+	    (name != NULL && strcmp(name, "/env") == 0) ||
+	    (after != NULL && after[strlen(interpreter)] == '\r');
+}
+
 /* The errno that exec would give, as far as can be seen; 0: none. */
 static int
 foresee(const char *path)
@@ -172,10 +189,11 @@ foresee(const char *path)
 	read_start(path, line, sizeof(line));
 	if (strncmp(line, "\177ELF", 4) == 0)
 		return 0;
-	if (start_has_crlf_shebang(path))
+	interpreter = shebang_interpreter(line);
+	if (interpreter != NULL && start_has_crlf_shebang(path) &&
+	    cr_does_harm(path, interpreter))
 		return ENOENT;
-	if ((interpreter = shebang_interpreter(line)) == NULL ||
-	    *interpreter == '\0')
+	if (interpreter == NULL || *interpreter == '\0')
 		return ENOEXEC;
 	return access(interpreter, X_OK) == -1 ? errno : 0;
 }

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +24,17 @@ unix_path(const struct config_listener *listener)
 	const struct sockaddr_un *sun = (const void *)&listener->address;
 
 	return listener->address.ss_family == AF_UNIX ? sun->sun_path : NULL;
+}
+
+/* Whether its socket file is still the one that it made. */
+static bool
+file_is_ours(const struct listening *l)
+{
+	const char *path = unix_path(l->listener);
+	struct stat st;
+
+	return path != NULL && l->inode != 0 && lstat(path, &st) == 0 &&
+	    st.st_dev == l->device && st.st_ino == l->inode;
 }
 
 /* 0 if nothing is there any more, or -1, logged. */
@@ -55,7 +67,30 @@ remove_stale(const struct config_listener *listener, const char *path)
 		return -1;
 	}
 	log_info("%s: removing a stale socket", path);
-	return unlink(path);
+	if (unlink(path) == -1) {
+		log_error("%s: cannot remove the stale socket", path);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+set_access(const struct config_pool *pool, const char *path)
+{
+	bool has_owner = pool->listen_owner.name != NULL;
+	bool has_group = pool->listen_group.name != NULL;
+
+	int fd = fd_open_path(AT_FDCWD, path), n = -1;
+	struct stat st;
+
+	/* By descriptor: in a directory of others the name may change. */
+	if (fd != -1 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
+		n = fd_set_access(fd,
+		    has_owner ? pool->listen_owner.uid : (uid_t)-1,
+		    has_group ? pool->listen_group.gid : (gid_t)-1,
+		    pool->listen_mode);
+	fd_close(&fd);
+	return n;
 }
 
 /* Mode 0 until it belongs to whom it should; then nobody has been let in. */
@@ -72,15 +107,7 @@ bind_unix(struct listening *l, const struct config_pool *pool, const char *path)
 		return -1;
 	l->device = st.st_dev;
 	l->inode = st.st_ino;
-	if ((pool->listen_owner.name != NULL ||
-		pool->listen_group.name != NULL) &&
-	    lchown(path,
-		pool->listen_owner.name != NULL ? pool->listen_owner.uid
-						: (uid_t)-1,
-		pool->listen_group.name != NULL ? pool->listen_group.gid
-						: (gid_t)-1) == -1)
-		return -1;
-	return chmod(path, pool->listen_mode);
+	return set_access(pool, path);
 }
 
 static int
@@ -123,18 +150,47 @@ listening_open(struct listening *l, const struct config_pool *pool,
 	return 0;
 }
 
+bool
+listening_is_for(
+    const struct listening *l, const struct config_listener *listener)
+{
+	return l->fd != -1 &&
+	    l->listener->address_length == listener->address_length &&
+	    memcmp(&l->listener->address, &listener->address,
+		listener->address_length) == 0 &&
+	    (unix_path(listener) == NULL || file_is_ours(l));
+}
+
+void
+listening_borrow(struct listening *l, const struct listening *from,
+    const struct config_listener *listener)
+{
+	*l = *from;
+	l->listener = listener;
+	l->is_borrowed = true;
+}
+
+void
+listening_take(
+    struct listening *l, struct listening *from, const struct config_pool *pool)
+{
+	const char *path = unix_path(l->listener);
+
+	from->fd = -1;
+	from->inode = 0;
+	l->is_borrowed = false;
+	if ((path != NULL && set_access(pool, path) == -1) ||
+	    listen(l->fd, (int)pool->backlog) == -1)
+		log_warn("%s", l->listener->text);
+}
+
 void
 listening_close(struct listening *l)
 {
-	const char *path;
-	struct stat st;
-
-	if (l->listener == NULL)
+	if (l->listener == NULL || l->is_borrowed)
 		return;
-	path = unix_path(l->listener);
-	if (path != NULL && l->inode != 0 && lstat(path, &st) == 0 &&
-	    st.st_dev == l->device && st.st_ino == l->inode)
-		unlink(path);
+	if (file_is_ours(l))
+		unlink(unix_path(l->listener));
 	l->inode = 0;
 	fd_close(&l->fd);
 }

@@ -26,6 +26,11 @@
 
 #define LAUNCHERS_MAX 64
 
+/* A role that dies early starts again ever later.  In microseconds. */
+#define DELAY_FIRST 100000
+#define DELAY_MAX   30000000
+#define LIVED_WELL  500000
+
 /* Exit status of a launcher whose gateway broke the protocol. */
 #define LAUNCHER_BETRAYED 76 /* EX_PROTOCOL of sysexits(3) */
 
@@ -82,6 +87,7 @@ enter_role(
 	if (log > STDERR_FILENO)
 		keep[count++] = log;
 	fd_close_others(keep, count);
+	log_reconnect();
 	name_role(role, pool);
 }
 
@@ -127,11 +133,8 @@ run_gateway(struct team *t, int control, const int *launchers)
 	if (p->counters != -1)
 		keep[n++] = p->counters;
 	enter_role("gateway", p->pool, keep, n);
-	/* A terminal's interrupt is for the supervisor, which tells us. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
+	/* They are for the supervisor, which tells us. */
+	process_ignore_signals();
 	role_become_gateway(p->config);
 	if (gateway_run(&options) == -1)
 		fatal("the gateway failed");
@@ -261,12 +264,6 @@ pool_state_open(struct pool_state *p, const struct config *config,
 		log_error("pool %s", pool->name);
 		return -1;
 	}
-	for (size_t i = 0; i < pool->listener_count; i++) {
-		if (listening_open(
-			&p->listening[i], pool, &pool->listeners[i]) == -1)
-			return -1;
-		p->listening_count++;
-	}
 	return 0;
 }
 
@@ -285,24 +282,17 @@ pool_state_close(struct pool_state *p)
 	fd_close(&p->counters);
 }
 
-bool
-team_find(struct pool_state *pools, size_t count, pid_t pid, struct team **team,
-    int *launcher)
+void
+role_throttle(struct role *role)
 {
-	for (size_t p = 0; p < count; p++) {
-		for (unsigned i = 0; i < pools[p].team_count; i++) {
-			struct team *t = &pools[p].teams[i];
+	int64_t now = clock_now();
 
-			*team = t;
-			*launcher = -1;
-			if (t->gateway.pid == pid)
-				return true;
-			for (unsigned j = 0; j < t->launcher_count; j++) {
-				*launcher = (int)j;
-				if (t->launchers[j].pid == pid)
-					return true;
-			}
-		}
-	}
-	return false;
+	role->pid = -1;
+	role->ended_at = now;
+	if (now - role->started_at >= LIVED_WELL)
+		role->delay = 0;
+	role->start_at = now + role->delay;
+	role->delay = role->delay == 0 ? DELAY_FIRST : role->delay * 2;
+	if (role->delay > DELAY_MAX)
+		role->delay = DELAY_MAX;
 }

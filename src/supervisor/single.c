@@ -26,6 +26,7 @@ fork_launcher(const struct config_pool *pool, int gateway)
 	if (pid != 0)
 		return pid;
 	fd_close_others(keep, keep[1] == -1 ? 1 : 2);
+	log_reconnect();
 	log_set_role("launcher");
 	role_become_launcher(pool);
 	exit(launcher_run(pool, gateway) == 0 ? 0 : 1);
@@ -47,6 +48,7 @@ single_serve(
 
 	process_reset_signals();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	if (fd_message_pair(ends) == -1) {
 		log_error("socketpair");
 		return -1;

@@ -19,15 +19,15 @@
 #include "base/process.h"
 #include "gateway/gateway.h"
 #include "supervisor/daemon.h"
-#include "supervisor/role.h"
+#include "supervisor/generation.h"
 
 /* In microseconds. */
-#define SECOND	    INT64_C(1000000)
-#define DELAY_FIRST (SECOND / 10)
-#define DELAY_MAX   (60 * SECOND)
-#define LIVED_WELL  (5 * SECOND) /* a role that lives so long starts afresh */
-#define DRAIN_TIME  (30 * SECOND)
-#define STOP_TIME   (5 * SECOND)
+#define SECOND	   INT64_C(1000000)
+#define DRAIN_TIME (30 * SECOND)
+#define STOP_TIME  (5 * SECOND)
+
+/* Whoever ran `helper & exec scgid`. */
+#define ELDERS_MAX 16
 
 enum supervisor_state {
 	SUPERVISOR_SERVING,
@@ -37,14 +37,17 @@ enum supervisor_state {
 };
 
 struct supervisor {
-	const struct config *config; /* borrowed */
-	struct pool_state *pools;    /* owned */
-	size_t pool_count;
+	const char *path;		    /* of the configuration, borrowed */
+	struct generation_list generations; /* the current one first */
 	enum supervisor_state state;
+	bool has_orphans;	  /* a launcher died; look for what it left */
+	pid_t elders[ELDERS_MAX]; /* children from before we began */
+	size_t elder_count;
 	int64_t deadline; /* when the next state is forced; 0: none */
 };
 
-static volatile sig_atomic_t got_child, got_term, got_stop, got_reopen;
+static volatile sig_atomic_t got_child, got_term, got_stop, got_reopen,
+    got_reload;
 
 static void
 on_signal(int s)
@@ -55,6 +58,8 @@ on_signal(int s)
 		got_term = 1;
 	else if (s == SIGUSR1)
 		got_reopen = 1;
+	else if (s == SIGHUP)
+		got_reload = 1;
 	else
 		got_stop = 1;
 }
@@ -63,7 +68,7 @@ static void
 catch_signals(sigset_t *while_waiting)
 {
 	static const int caught[] = {
-	    SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGUSR1};
+	    SIGCHLD, SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGHUP};
 	struct sigaction action;
 	sigset_t all;
 
@@ -76,8 +81,25 @@ catch_signals(sigset_t *while_waiting)
 	for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
 		sigaction(caught[i], &action, NULL);
 	action.sa_handler = SIG_IGN;
-	sigaction(SIGHUP, &action, NULL);
 	sigaction(SIGPIPE, &action, NULL);
+	sigaction(SIGXFSZ, &action, NULL);
+}
+
+static struct generation *
+current(struct supervisor *s)
+{
+	return TAILQ_FIRST(&s->generations);
+}
+
+static bool
+find_role(struct supervisor *s, pid_t pid, struct team **team, int *launcher)
+{
+	struct generation *g;
+
+	TAILQ_FOREACH (g, &s->generations, entry)
+		if (generation_find(g, pid, team, launcher))
+			return true;
+	return false;
 }
 
 /* What a dead launcher left has become our child. */
@@ -88,23 +110,13 @@ kill_orphan(pid_t pid, void *arg)
 	struct team *team;
 	int launcher;
 
-	if (!team_find(s->pools, s->pool_count, pid, &team, &launcher))
-		process_kill_child(pid);
-}
-
-/* When a role that died may start again: at once if it had lived well. */
-static void
-throttle(struct role *role)
-{
-	int64_t now = clock_now();
-
-	role->pid = -1;
-	if (now - role->started_at >= LIVED_WELL)
-		role->delay = 0;
-	role->start_at = now + role->delay;
-	role->delay = role->delay == 0 ? DELAY_FIRST : role->delay * 2;
-	if (role->delay > DELAY_MAX)
-		role->delay = DELAY_MAX;
+	for (size_t i = 0; i < s->elder_count; i++)
+		if (s->elders[i] == pid)
+			return;
+	if (find_role(s, pid, &team, &launcher))
+		return;
+	s->has_orphans = true;
+	process_kill_child(pid);
 }
 
 static void
@@ -112,6 +124,8 @@ log_death(struct supervisor *s, const struct team *t, int launcher, int status)
 {
 	const char *what = launcher == -1 ? "gateway" : "launcher";
 	const char *pool = t->pool->pool->name;
+	bool is_serving = s->state == SUPERVISOR_SERVING &&
+	    t->pool->config == current(s)->config;
 
 	if (WIFSIGNALED(status))
 		log_warnx("%s %s was killed by signal %d", what, pool,
@@ -119,190 +133,139 @@ log_death(struct supervisor *s, const struct team *t, int launcher, int status)
 	else if (WEXITSTATUS(status) != 0)
 		log_warnx("%s %s exited with status %d", what, pool,
 		    WEXITSTATUS(status));
-	else if (s->state == SUPERVISOR_SERVING && t->gateway.pid != -1)
+	else if (is_serving && t->gateway.pid != -1)
 		log_warnx("%s %s ended", what, pool);
 }
 
 static void
 reap(struct supervisor *s)
 {
-	bool may_have_orphans = false;
 	struct team *team;
 	int status, launcher;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		may_have_orphans = true;
-		if (!team_find(s->pools, s->pool_count, pid, &team, &launcher))
+		if (!find_role(s, pid, &team, &launcher))
 			continue; /* was an orphan */
 		log_death(s, team, launcher, status);
 		if (launcher != -1) {
-			throttle(&team->launchers[launcher]);
+			role_throttle(&team->launchers[launcher]);
+			s->has_orphans = true;
 		} else {
-			throttle(&team->gateway);
+			role_throttle(&team->gateway);
 			fd_close(&team->control);
 		}
 	}
-	if (may_have_orphans)
+	if (s->has_orphans) {
+		s->has_orphans = false;
 		process_each_child(kill_orphan, s);
+	}
+}
+
+/* Free the generations that have drained. */
+static void
+sweep(struct supervisor *s)
+{
+	struct generation *g = TAILQ_NEXT(current(s), entry), *next;
+
+	for (; g != NULL; g = next) {
+		next = TAILQ_NEXT(g, entry);
+		if (generation_has_roles(g))
+			continue;
+		TAILQ_REMOVE(&s->generations, g, entry);
+		generation_free(g);
+	}
 }
 
 static bool
-has_launchers(const struct team *t)
+has_roles(struct supervisor *s)
 {
-	for (unsigned i = 0; i < t->launcher_count; i++)
-		if (t->launchers[i].pid != -1)
+	struct generation *g;
+
+	TAILQ_FOREACH (g, &s->generations, entry)
+		if (generation_has_roles(g))
 			return true;
 	return false;
 }
 
 static void
-sooner(int64_t *next, int64_t when)
+log_errors(const struct buffer *errors)
 {
-	if (*next == 0 || when < *next)
-		*next = when;
-}
+	const char *p = errors->data, *end = p + errors->length;
 
-static int64_t
-revive_launchers(struct team *t, int64_t now)
-{
-	int64_t next = 0;
+	while (p < end) {
+		const char *newline = memchr(p, '\n', (size_t)(end - p));
+		int n = (int)((newline != NULL ? newline : end) - p);
 
-	for (unsigned i = 0; i < t->launcher_count; i++) {
-		struct role *role = &t->launchers[i];
-
-		if (role->pid != -1)
-			continue;
-		if (role->start_at <= now && team_start_launcher(t, i) == -1)
-			throttle(role);
-		if (role->pid == -1)
-			sooner(&next, role->start_at);
+		log_warnx("%.*s", n, p);
+		p += n + 1;
 	}
-	return next;
 }
 
-/*
- * Start what is down and due.  A team whose gateway died is started whole, once
- * its launchers have noticed and are gone too.  Returns when the next is due.
- */
-static int64_t
-revive(struct supervisor *s)
+/* The new configuration whole, or no change at all. */
+static void
+reload(struct supervisor *s)
 {
-	int64_t now = clock_now(), next = 0, due;
+	struct generation *old = current(s), *g = NULL;
+	struct buffer errors = {0};
+	struct config *config;
 
-	for (size_t p = 0; p < s->pool_count; p++) {
-		for (unsigned i = 0; i < s->pools[p].team_count; i++) {
-			struct team *t = &s->pools[p].teams[i];
-
-			if (t->gateway.pid != -1) {
-				due = revive_launchers(t, now);
-				if (due != 0)
-					sooner(&next, due);
-			} else if (has_launchers(t)) {
-				continue;
-			} else if (t->gateway.start_at > now) {
-				sooner(&next, t->gateway.start_at);
-			} else if (team_start(t) == -1) {
-				throttle(&t->gateway);
-				sooner(&next, t->gateway.start_at);
-			}
-		}
+	if (s->state != SUPERVISOR_SERVING)
+		return;
+	config = config_load(s->path, &errors);
+	log_errors(&errors);
+	buffer_fini(&errors);
+	if (config != NULL && (g = generation_new(config, old)) == NULL)
+		config_free(config);
+	if (g == NULL) {
+		log_warnx("%s: not reloaded, nothing has changed", s->path);
+		return;
 	}
-	return next;
-}
-
-static bool
-has_roles(const struct supervisor *s)
-{
-	for (size_t p = 0; p < s->pool_count; p++)
-		for (unsigned i = 0; i < s->pools[p].team_count; i++)
-			if (s->pools[p].teams[i].gateway.pid != -1 ||
-			    has_launchers(&s->pools[p].teams[i]))
-				return true;
-	return false;
-}
-
-static void
-order_gateway(const struct team *t, char order, int fd)
-{
-	struct iovec part = {&order, 1};
-
-	if (t->control != -1)
-		fd_send_message(
-		    t->control, &part, 1, &fd, fd != -1 ? 1 : 0, false);
-}
-
-static void
-order_all(struct supervisor *s, char order)
-{
-	for (size_t p = 0; p < s->pool_count; p++)
-		for (unsigned i = 0; i < s->pools[p].team_count; i++)
-			order_gateway(&s->pools[p].teams[i], order, -1);
-}
-
-static void
-kill_all(struct supervisor *s)
-{
-	for (size_t p = 0; p < s->pool_count; p++) {
-		for (unsigned i = 0; i < s->pools[p].team_count; i++) {
-			struct team *t = &s->pools[p].teams[i];
-
-			if (t->gateway.pid > 1)
-				kill(t->gateway.pid, SIGKILL);
-			for (unsigned j = 0; j < t->launcher_count; j++)
-				if (t->launchers[j].pid > 1)
-					kill(t->launchers[j].pid, SIGKILL);
-		}
-	}
+	if (log_open(config->log) == -1)
+		log_warn("log %s", config->log);
+	generation_revive(g);
+	TAILQ_INSERT_HEAD(&s->generations, g, entry);
+	generation_take_over(g, old);
+	log_info("reloaded");
 }
 
 static void
 enter_state(struct supervisor *s, enum supervisor_state state)
 {
+	struct generation *g;
+
 	if (state <= s->state)
 		return;
 	s->state = state;
 	if (state == SUPERVISOR_DRAINING) {
 		log_info("draining");
-		order_all(s, GATEWAY_ORDER_DRAIN);
 		s->deadline = clock_now() + DRAIN_TIME;
 	} else if (state == SUPERVISOR_STOPPING) {
 		log_info("stopping");
-		/* A gateway whose control closes ends, its launchers too. */
-		for (size_t p = 0; p < s->pool_count; p++)
-			for (unsigned i = 0; i < s->pools[p].team_count; i++)
-				fd_close(&s->pools[p].teams[i].control);
 		s->deadline = clock_now() + STOP_TIME;
 	} else {
-		kill_all(s);
 		s->deadline = 0;
+	}
+	TAILQ_FOREACH (g, &s->generations, entry) {
+		if (state == SUPERVISOR_DRAINING) {
+			generation_order(g, GATEWAY_ORDER_DRAIN);
+			generation_close_listeners(g);
+		} else if (state == SUPERVISOR_STOPPING)
+			generation_stop(g);
+		else
+			generation_kill(g);
 	}
 }
 
 static void
 reopen_logs(struct supervisor *s)
 {
-	if (log_open(s->config->log) == -1)
-		log_warn("cannot reopen %s", s->config->log);
-	for (size_t p = 0; p < s->pool_count; p++) {
-		struct pool_state *pool = &s->pools[p];
-		int fd = pool_open_access_log(pool->pool);
+	struct generation *g;
 
-		if (fd == -1 && pool->access_log != -1) {
-			log_warn("cannot reopen %s", pool->pool->access_log);
-		} else if (fd != -1) {
-			fd_close(&pool->access_log);
-			pool->access_log = fd;
-		}
-		for (unsigned i = 0; i < pool->team_count; i++) {
-			if (fd != -1)
-				order_gateway(&pool->teams[i],
-				    GATEWAY_ORDER_ACCESS_LOG, fd);
-			if (log_fd() > STDERR_FILENO)
-				order_gateway(&pool->teams[i],
-				    GATEWAY_ORDER_LOG, log_fd());
-		}
-	}
+	if (log_open(current(s)->config->log) == -1)
+		log_warn("cannot reopen %s", current(s)->config->log);
+	TAILQ_FOREACH (g, &s->generations, entry)
+		generation_reopen_logs(g);
 	log_info("logs reopened");
 }
 
@@ -319,6 +282,10 @@ handle_signals(struct supervisor *s)
 		    s->state == SUPERVISOR_SERVING ? SUPERVISOR_DRAINING
 						   : SUPERVISOR_STOPPING);
 	}
+	if (got_reload) {
+		got_reload = 0;
+		reload(s);
+	}
 	if (got_reopen) {
 		got_reopen = 0;
 		reopen_logs(s);
@@ -326,6 +293,7 @@ handle_signals(struct supervisor *s)
 	if (got_child) {
 		got_child = 0;
 		reap(s);
+		sweep(s);
 	}
 }
 
@@ -342,16 +310,26 @@ wait_until(int64_t when, const sigset_t *while_waiting)
 	ppoll(NULL, 0, when != 0 ? &wait : NULL, while_waiting);
 }
 
+/* Of two times, of which 0 is never. */
+static int64_t
+sooner(int64_t a, int64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 static void
 supervise(struct supervisor *s, const sigset_t *while_waiting)
 {
 	for (;;) {
 		int64_t next = s->deadline;
+		struct generation *g;
 
 		if (s->state == SUPERVISOR_SERVING)
-			next = revive(s);
+			next = generation_revive(current(s));
 		else if (!has_roles(s))
 			return;
+		TAILQ_FOREACH (g, &s->generations, entry)
+			next = sooner(next, generation_end_launchers(g));
 		wait_until(next, while_waiting);
 		handle_signals(s);
 		if (s->deadline != 0 && clock_now() >= s->deadline)
@@ -362,61 +340,72 @@ supervise(struct supervisor *s, const sigset_t *while_waiting)
 	}
 }
 
-static int
-open_pools(struct supervisor *s)
+static void
+note_elder(pid_t pid, void *arg)
 {
-	int result = 0;
+	struct supervisor *s = arg;
 
-	s->pools = calloc(s->config->pool_count, sizeof(*s->pools));
-	if (s->pools == NULL) {
-		log_error("cannot start");
+	if (s->elder_count < ELDERS_MAX)
+		s->elders[s->elder_count++] = pid;
+}
+
+static int
+start(struct supervisor *s, struct config *config, struct daemon *daemon)
+{
+	struct generation *g;
+
+	if (log_open(config->log) == -1) {
+		log_error("log %s", config->log);
 		return -1;
 	}
-	for (; s->pool_count < s->config->pool_count; s->pool_count++)
-		if (pool_state_open(&s->pools[s->pool_count], s->config,
-			&s->config->pools[s->pool_count]) == -1)
-			result = -1;
-	return result;
+	if ((g = generation_new(config, NULL)) == NULL)
+		return -1;
+	TAILQ_INSERT_HEAD(&s->generations, g, entry);
+	process_set_title("supervisor");
+	generation_revive(g);
+	if (daemon_ready(daemon) == -1)
+		return -1;
+	log_info("ready");
+	return 0;
 }
 
 int
-supervisor_run(
-    const struct config *config, const char *pid_file, bool background)
+supervisor_run(struct config *config, const char *path, const char *pid_file,
+    bool background)
 {
-	struct supervisor s = {.config = config};
+	struct supervisor s = {.path = path};
+	struct generation *g;
 	struct daemon daemon;
 	sigset_t while_waiting;
 	int result = 1;
 
-	if (daemon_begin(&daemon, pid_file, background) == -1)
-		return 1;
+	TAILQ_INIT(&s.generations);
 	log_set_role("supervisor");
 	if (background && strcmp(config->log, "stderr") == 0) {
 		log_warnx("log = stderr does not go with -d: "
 			  "log to syslog or to a file");
-		goto out;
+		config_free(config);
+		return 1;
 	}
-	if (log_open(config->log) == -1) {
-		log_error("log %s", config->log);
-		goto out;
+	if (daemon_begin(&daemon, pid_file, background) == -1) {
+		config_free(config);
+		return 1;
 	}
 	process_raise_descriptor_limit();
 	process_adopt_orphans();
+	process_each_child(note_elder, &s);
 	catch_signals(&while_waiting);
-	if (open_pools(&s) == -1)
-		goto out;
-	process_set_title("supervisor");
-	revive(&s);
-	if (daemon_ready(&daemon) == -1)
-		goto out;
-	log_info("ready");
-	supervise(&s, &while_waiting);
-	log_info("stopped");
-	result = 0;
-out:
-	for (size_t p = 0; p < s.pool_count; p++)
-		pool_state_close(&s.pools[p]);
-	free(s.pools);
+	if (start(&s, config, &daemon) == 0) {
+		supervise(&s, &while_waiting);
+		log_info("stopped");
+		result = 0;
+	}
+	if (TAILQ_EMPTY(&s.generations))
+		config_free(config);
+	while ((g = TAILQ_FIRST(&s.generations)) != NULL) {
+		TAILQ_REMOVE(&s.generations, g, entry);
+		generation_free(g);
+	}
 	daemon_end(&daemon);
 	return result;
 }

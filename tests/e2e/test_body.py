@@ -18,7 +18,9 @@ def noise(length):
     return (piece * (length // len(piece) + 1))[:length]
 
 
-@pytest.mark.parametrize("length", [1, 255, 4096, 65536, 256 * 1024, 256 * 1024 + 1, 3 * MIB])
+@pytest.mark.parametrize(
+    "length", [1, 255, 4096, 65536, 256 * 1024, 256 * 1024 + 1, 3 * MIB]
+)
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 def test_item_43_content_length_bytes_then_the_end(scgid, length, tcp):
     body = noise(length)
@@ -56,7 +58,9 @@ def test_item_44_body_that_nobody_reads(scgid, length):
 
 
 def test_item_45_exits_before_reading(scgid):
-    scgid.script("early.sh", "exec <&-\nprintf 'Status: 201 Early\\nContent-Type: a/b\\n\\nbye'")
+    scgid.script(
+        "early.sh", "exec <&-\nprintf 'Status: 201 Early\\nContent-Type: a/b\\n\\nbye'"
+    )
     reply = scgid.request("/cgi-bin/early.sh", noise(2 * MIB), method="POST")
     assert (reply.status, reply.body, reply.broken) == (201, b"bye", None)
 
@@ -72,7 +76,10 @@ def test_item_46_hundred_megabytes_through_cat(scgid, tcp):
 
 
 def test_item_47_writes_a_lot_before_it_reads(scgid):
-    scgid.script("write-first.sh", "printf 'Content-Type: a/b\\n\\n'\nhead -c 1048576 /dev/zero\nexec cat")
+    scgid.script(
+        "write-first.sh",
+        "printf 'Content-Type: a/b\\n\\n'\nhead -c 1048576 /dev/zero\nexec cat",
+    )
     body = noise(MIB)
     reply = scgid.request("/cgi-bin/write-first.sh", body, method="POST")
     assert reply.body == b"\0" * MIB + body
@@ -95,7 +102,9 @@ def test_item_48_client_stops_inside_the_body(scgid, tcp, length):
 
 
 def test_item_49_body_over_the_limit(start):
-    one = start({"www": ({"max_body": "1M"}, {"/cgi-bin": {"root": "{cgi}"}})}, tcp=True)
+    one = start(
+        {"www": ({"max_body": "1M"}, {"/cgi-bin": {"root": "{cgi}"}})}, tcp=True
+    )
     one.expect(reason="body-too-large")
     for tcp in (False, True):
         reply = one.request("/cgi-bin/cat.sh", noise(5 * MIB), method="POST", tcp=tcp)
@@ -108,7 +117,9 @@ def test_item_49_body_over_the_limit(start):
 
 @pytest.mark.parametrize("sent", [0, 5, 400000])
 def test_item_50_announced_body_never_arrives(scgid, sent):
-    params, request_id = scgid.params("/cgi-bin/cat.sh", noise(sent + 10), method="POST")
+    params, request_id = scgid.params(
+        "/cgi-bin/cat.sh", noise(sent + 10), method="POST"
+    )
     scgid.expect(reason="body-timeout")
     begin = time.monotonic()
     with scgid.connect() as connection:
@@ -139,5 +150,7 @@ def test_body_memory_zero(start):
     pool = dict(STANDARD_POOL, body_memory="0")
     one = start({"www": (pool, {"/cgi-bin": {"root": "{cgi}"}})})
     for length in (1, 100, 70000):
-        assert one.request("/cgi-bin/cat.sh", noise(length), method="POST").body == noise(length)
+        assert one.request(
+            "/cgi-bin/cat.sh", noise(length), method="POST"
+        ).body == noise(length)
     assert one.tell(method="POST", body=b"x")["stdin_regular"]

@@ -14,7 +14,15 @@ import pytest
 
 from conftest import STANDARD_MAPS, STANDARD_POOL
 from harness.client import Connection, encode, nginx_params, wait_for
-from harness.daemon import IS_ROOT, POOL_USER, SANITIZER, Scgid, free_port, program, title
+from harness.daemon import (
+    IS_ROOT,
+    POOL_USER,
+    SANITIZER,
+    Scgid,
+    free_port,
+    program,
+    title,
+)
 
 USER = "user = %s\n" % POOL_USER if IS_ROOT else ""
 
@@ -65,7 +73,15 @@ def test_version_and_help(name):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--no-such-option"], ["-Z"], ["-c"], ["stray"], ["--explain"], ["--serve"], ["--inetd"]],
+    [
+        ["--no-such-option"],
+        ["-Z"],
+        ["-c"],
+        ["stray"],
+        ["--explain"],
+        ["--serve"],
+        ["--inetd"],
+    ],
     ids=" ".join,
 )
 def test_usage_errors(arguments):
@@ -104,7 +120,17 @@ def test_all_errors_of_a_file_are_told_at_once(check, place):
     )
     assert done.returncode == 78
     first = 4 if USER else 3
-    for line in (first, first + 1, first + 2, first + 3, first + 4, first + 5, first + 7, first + 8, first + 12):
+    for line in (
+        first,
+        first + 1,
+        first + 2,
+        first + 3,
+        first + 4,
+        first + 5,
+        first + 7,
+        first + 8,
+        first + 12,
+    ):
         assert re.search(r"scgid\.conf:%d: \S" % line, done.text), (line, done.text)
     for word in ("no_such_key", "many", "parsecs", "999", "relative", "colour"):
         assert word in done.text, word
@@ -122,13 +148,14 @@ def test_all_errors_of_a_file_are_told_at_once(check, place):
         ("[www]\nlisten = /tmp/s\nuser = no-such-user-x\n", "no-such-user-x"),
         ("[www]\nlisten = /tmp/s\nenv.SCRIPT_NAME = x\n", "SCRIPT_NAME"),
         ("[www]\nlisten = /tmp/s\nenv.A-B = x\n", "A-B"),
+        ("[www]\nlisten = /tmp/s\nenv.HTTP_PROXY = x\n", "HTTP_PROXY"),
         ("[www]\nlisten = /tmp/s\nmax_header = 1\n", "max_header"),
         ("[www]\nlisten = /tmp/s\nmax_header = 300K\n", "max_header"),
         ("[www]\nlisten = /tmp/s\ngateways = 0\n", "gateways"),
         ("[www]\nlisten = /tmp/s\n[www]\nlisten = /tmp/t\n", "www"),
         ("[www]\nlisten = /tmp/s\n[www /a]\nroot = /\n[www /a]\nroot = /\n", "/a"),
         ("[www]\nlisten = /tmp/s\n[www /a]\nroot = /\nscript = /bin/ls\n", "script"),
-        ("[www]\nlisten = /tmp/s\n[www /a]\nroot = /\nargs = \"open\n", "args"),
+        ('[www]\nlisten = /tmp/s\n[www /a]\nroot = /\nargs = "open\n', "args"),
         ("[www]\nlisten = /tmp/s\n[www a]\nroot = /\n", "a"),
         ("[www]\nlisten = /tmp/s\n[www /a]\nroot = /\nlisten = /x\n", "listen"),
         ("[www]\nlisten = /tmp/s\nstart = perl\n", "start"),
@@ -149,7 +176,11 @@ def test_configuration_errors(check, text, word):
 
 def test_a_null_byte_and_over_long_lines(check):
     """Where the parser underneath would go astray."""
-    for text in (b"[www]\nlisten = /a\0b\n", b"[www]\n" + b"x" * 100000 + b"\n", b"\0" * 300):
+    for text in (
+        b"[www]\nlisten = /a\0b\n",
+        b"[www]\n" + b"x" * 100000 + b"\n",
+        b"\0" * 300,
+    ):
         assert check(text).returncode == 78
 
 
@@ -158,7 +189,13 @@ def test_long_section_names_are_not_merged(check, place):
     text = ""
     for name in ("a", "b"):
         pool = "x" * 60 + name
-        text += "[%s]\nlisten = %s/%s\n%s[%s /p]\nroot = /usr\n" % (pool, place, name, USER, pool)
+        text += "[%s]\nlisten = %s/%s\n%s[%s /p]\nroot = /usr\n" % (
+            pool,
+            place,
+            name,
+            USER,
+            pool,
+        )
     done = check(text)
     if done.returncode == 0:
         out = run("-T", "-c", place / "scgid.conf").text
@@ -174,8 +211,12 @@ def test_a_directory_or_a_device_is_no_configuration(place):
 
 def test_include(check, place):
     (place / "d").mkdir()
-    (place / "d/a.conf").write_text("[a]\nlisten = %s/a.sock\n%s[a /x]\nroot = /usr\n" % (place, USER))
-    (place / "d/b.conf").write_text("[b]\nlisten = %s/b.sock\n%sbogus = 1\n" % (place, USER))
+    (place / "d/a.conf").write_text(
+        "[a]\nlisten = %s/a.sock\n%s[a /x]\nroot = /usr\n" % (place, USER)
+    )
+    (place / "d/b.conf").write_text(
+        "[b]\nlisten = %s/b.sock\n%sbogus = 1\n" % (place, USER)
+    )
     text = "[scgid]\ninclude = %s/d/*.conf\n" % place
     done = check(text)
     assert done.returncode == 78
@@ -191,7 +232,7 @@ def test_dump_is_its_own_input(check, place):
         good(place)
         + "args = one 'two three'\n".replace("args", "index")
         + "env.A = b;c\nhandler.py = /usr/bin/python3\nidle_timeout = 1500ms\n"
-        "[www /s]\nscript = /bin/ls\nargs = -l \"a b\"\nhost = *.example.org\n"
+        '[www /s]\nscript = /bin/ls\nargs = -l "a b"\nhost = *.example.org\n'
     )
     first = run("-T", "-c", place / "scgid.conf")
     assert first.returncode == 0, first.text
@@ -203,7 +244,9 @@ def test_dump_is_its_own_input(check, place):
 
 @pytest.mark.skipif(IS_ROOT, reason="as a user only")
 def test_another_user_is_an_error(check, place):
-    assert check(good(place).replace("[www]\n", "[www]\nuser = root\n")).returncode == 78
+    assert (
+        check(good(place).replace("[www]\n", "[www]\nuser = root\n")).returncode == 78
+    )
 
 
 # --explain
@@ -245,7 +288,12 @@ def test_explain_tells_what_the_log_tells(lone, reason):
 
 
 def test_explain_of_a_script_that_runs(lone):
-    done = run("--explain", "http://www.example.org/cgi-bin/tell.py/in%20fo?a=b", "-c", lone.configuration)
+    done = run(
+        "--explain",
+        "http://www.example.org/cgi-bin/tell.py/in%20fo?a=b",
+        "-c",
+        lone.configuration,
+    )
     assert done.returncode == 0, done.text
     for text in (
         "/cgi-bin",
@@ -282,7 +330,8 @@ class Program:
         self.port = free_port()
         self.log = open("/tmp/scgid-e2e-%d.log" % self.port, "w+b")
         self.process = subprocess.Popen(
-            [program(name)] + [str(a).replace("PORT", str(self.port)) for a in arguments],
+            [program(name)]
+            + [str(a).replace("PORT", str(self.port)) for a in arguments],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
@@ -352,7 +401,13 @@ class Program:
 
     def curl(self, path, *arguments):
         return subprocess.run(
-            ["curl", "-s", "--max-time", "20", "http://127.0.0.1:%d%s" % (self.port, path)]
+            [
+                "curl",
+                "-s",
+                "--max-time",
+                "20",
+                "http://127.0.0.1:%d%s" % (self.port, path),
+            ]
             + list(arguments),
             stdout=subprocess.PIPE,
         )
@@ -371,13 +426,22 @@ SERVE_USER = ["--user", POOL_USER] if IS_ROOT else []
 
 
 def test_serve(scripts):
-    with Program("scgid", "--serve", scripts, "--listen", "127.0.0.1:PORT", *SERVE_USER) as served:
+    with Program(
+        "scgid", "--serve", scripts, "--listen", "127.0.0.1:PORT", *SERVE_USER
+    ) as served:
         assert served.ask("GET", "/hello.sh")[:2] == (200, b"hello\n")
         body = bytes(range(256)) * 500
         status, answer, _ = served.ask("POST", "/cat.sh", body)
         assert (status, answer) == (200, body)
-        status, answer, _ = served.ask("GET", "/tell.py/info?a=%41", headers={"X-Y": "z"})
-        for text in (b'"PATH_INFO": "/info"', b'"QUERY_STRING": "a=%41"', b'"HTTP_X_Y": "z"', b'"SCRIPT_NAME": "/tell.py"'):
+        status, answer, _ = served.ask(
+            "GET", "/tell.py/info?a=%41", headers={"X-Y": "z"}
+        )
+        for text in (
+            b'"PATH_INFO": "/info"',
+            b'"QUERY_STRING": "a=%41"',
+            b'"HTTP_X_Y": "z"',
+            b'"SCRIPT_NAME": "/tell.py"',
+        ):
             assert text in answer, answer
         status, answer, _ = served.ask("GET", "/none.sh")
         assert status == 404 and b"script-not-found" in answer
@@ -388,9 +452,13 @@ def test_serve(scripts):
 
 
 def test_serve_shows_a_crash(scripts):
-    (scripts / "crash.sh").write_text("#!/bin/sh\nprintf 'Content-Type: a/b\\n\\npart'\nsleep 0.1\nkill -SEGV $$\n")
+    (scripts / "crash.sh").write_text(
+        "#!/bin/sh\nprintf 'Content-Type: a/b\\n\\npart'\nsleep 0.1\nkill -SEGV $$\n"
+    )
     (scripts / "crash.sh").chmod(0o755)
-    with Program("scgid", "--serve", scripts, "--listen", "127.0.0.1:PORT", *SERVE_USER) as served:
+    with Program(
+        "scgid", "--serve", scripts, "--listen", "127.0.0.1:PORT", *SERVE_USER
+    ) as served:
         assert served.curl("/crash.sh").returncode in (18, 56, 52)
         assert "killed-by-signal" in served.text()
 
@@ -406,7 +474,9 @@ def test_serve_breaks_a_script_in_five_ways(scripts):
     for name, (text, mode, _) in broken.items():
         (scripts / name).write_bytes(text)
         (scripts / name).chmod(mode)
-    with Program("scgid", "--serve", scripts, "--listen", "127.0.0.1:PORT", *SERVE_USER) as served:
+    with Program(
+        "scgid", "--serve", scripts, "--listen", "127.0.0.1:PORT", *SERVE_USER
+    ) as served:
         for name, (_, _, reason) in broken.items():
             status, page, _ = served.ask("GET", "/" + name)
             assert status >= 400
@@ -416,7 +486,9 @@ def test_serve_breaks_a_script_in_five_ways(scripts):
 
 
 def test_serve_of_nothing(place):
-    done = run("--serve", place / "none", "--listen", "127.0.0.1:%d" % free_port(), *SERVE_USER)
+    done = run(
+        "--serve", place / "none", "--listen", "127.0.0.1:%d" % free_port(), *SERVE_USER
+    )
     assert done.returncode in (1, 2, 78)
     assert "none" in done.text
 
@@ -433,12 +505,17 @@ def test_serve_on_a_taken_port(scripts):
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 def test_http_front_end_alone(scgid, tcp):
-    target = "127.0.0.1:%d" % scgid.ports["www"] if tcp else "unix:" + scgid.sockets["www"]
+    target = (
+        "127.0.0.1:%d" % scgid.ports["www"] if tcp else "unix:" + scgid.sockets["www"]
+    )
     with Program("scgi-http", "-l", "127.0.0.1:PORT", target) as front:
         assert front.ask("GET", "/cgi-bin/hello.sh")[:2] == (200, b"hello\n")
         body = b"x" * 2000000
         assert front.ask("POST", "/cgi-bin/cat.sh", body)[:2] == (200, body)
-        scgid.script("crash2.sh", "printf 'Content-Type: a/b\\n\\npart'\nsleep 0.1\nkill -SEGV $$")
+        scgid.script(
+            "crash2.sh",
+            "printf 'Content-Type: a/b\\n\\npart'\nsleep 0.1\nkill -SEGV $$",
+        )
         scgid.expect(reason="killed-by-signal")
         assert front.curl("/cgi-bin/crash2.sh").returncode in (18, 56, 52)
 
@@ -455,13 +532,29 @@ def test_request_by_hand(scgid):
     target = "unix:" + scgid.sockets["www"]
     done = run(target, "/cgi-bin/hello.sh", name="scgi-request")
     assert (done.returncode, done.text) == (0, "hello\n")
-    done = run(target, "/cgi-bin/cat.sh", "-d", "some body", "-i", "-H", "X-A: b", name="scgi-request")
+    done = run(
+        target,
+        "/cgi-bin/cat.sh",
+        "-d",
+        "some body",
+        "-i",
+        "-H",
+        "X-A: b",
+        name="scgi-request",
+    )
     head, _, body = done.text.replace("\r\n", "\n").partition("\n\n")
     assert head.startswith("Status: 200 OK") and body == "some body"
     done = run(target, "/cgi-bin/tell.py/x?q=1", "-H", "X-A: b", name="scgi-request")
-    for text in ('"HTTP_X_A": "b"', '"QUERY_STRING": "q=1"', '"PATH_INFO": "/x"', '"REQUEST_METHOD": "GET"'):
+    for text in (
+        '"HTTP_X_A": "b"',
+        '"QUERY_STRING": "q=1"',
+        '"PATH_INFO": "/x"',
+        '"REQUEST_METHOD": "GET"',
+    ):
         assert text in done.text, done.text
-    done = run("127.0.0.1:%d" % scgid.ports["www"], "/cgi-bin/hello.sh", name="scgi-request")
+    done = run(
+        "127.0.0.1:%d" % scgid.ports["www"], "/cgi-bin/hello.sh", name="scgi-request"
+    )
     assert done.text == "hello\n"
 
 
@@ -477,7 +570,9 @@ def test_request_by_hand_failures(scgid, place):
     target = "unix:" + scgid.sockets["www"]
     assert run("unix:%s/none" % place, "/", name="scgi-request").returncode == 7
     assert run(name="scgi-request").returncode == 2
-    scgid.script("crash3.sh", "printf 'Content-Type: a/b\\n\\npart'\nsleep 0.1\nkill -SEGV $$")
+    scgid.script(
+        "crash3.sh", "printf 'Content-Type: a/b\\n\\npart'\nsleep 0.1\nkill -SEGV $$"
+    )
     scgid.expect(reason="killed-by-signal")
     done = run(target, "/cgi-bin/crash3.sh", name="scgi-request")
     assert done.returncode == 18
@@ -507,7 +602,9 @@ def test_request_by_hand_on_a_hostile_back_end(place):
 
 
 def test_two_pools_from_one_file(start):
-    one = start({"a": (STANDARD_POOL, STANDARD_MAPS), "b": (STANDARD_POOL, STANDARD_MAPS)})
+    one = start(
+        {"a": (STANDARD_POOL, STANDARD_MAPS), "b": (STANDARD_POOL, STANDARD_MAPS)}
+    )
     for pool in ("a", "b"):
         reply = one.request("/cgi-bin/hello.sh", pool=pool)
         assert reply.status == 200
@@ -517,4 +614,6 @@ def test_two_pools_from_one_file(start):
 def test_foreground_is_the_default(start):
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, arguments=())
     with Connection(one.sockets["www"]) as connection:
-        assert connection.exchange(encode(nginx_params("/cgi-bin/hello.sh"))).status == 200
+        assert (
+            connection.exchange(encode(nginx_params("/cgi-bin/hello.sh"))).status == 200
+        )

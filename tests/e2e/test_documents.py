@@ -84,7 +84,8 @@ def test_headers_compile_alone():
 def test_format():
     files = [p for p in sources()] + sorted((ROOT / "tests").rglob("*.[ch]"))
     done = subprocess.run(
-        ["clang-format", "--dry-run", "-Werror", "--style=file"] + [str(p) for p in files],
+        ["clang-format", "--dry-run", "-Werror", "--style=file"]
+        + [str(p) for p in files],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=str(ROOT),
@@ -137,8 +138,14 @@ def test_defaults_in_the_manual_are_those_of_the_table():
     for section, name, _, default, _, _ in keys():
         if not re.fullmatch(r"[0-9]+(ms|[smhKMG])?|yes|no|on|off|[a-z]+", default):
             continue
-        own = [p for p in parts if re.search(r"\bIc %s(\s|$)" % re.escape(name), p.split("\n")[0])]
-        if own and not any(re.search(r"(?<!\w)%s(?!\w)" % re.escape(default), p) for p in own):
+        own = [
+            p
+            for p in parts
+            if re.search(r"\bIc %s(\s|$)" % re.escape(name), p.split("\n")[0])
+        ]
+        if own and not any(
+            re.search(r"(?<!\w)%s(?!\w)" % re.escape(default), p) for p in own
+        ):
             wrong.append("%s %s: default %s" % (section, name, default))
     assert not wrong, "\n".join(wrong)
 

@@ -173,7 +173,18 @@ def test_item_7_duplicate_header_is_refused(scgid):
 
 @pytest.mark.parametrize(
     "name",
-    ["A=B", "A B", "A-B", "A\nB", "\u00c4", "BASH_FUNC_x%%", "A.B", "HTTP_X-Y", "A\x1b", "="],
+    [
+        "A=B",
+        "A B",
+        "A-B",
+        "A\nB",
+        "\u00c4",
+        "BASH_FUNC_x%%",
+        "A.B",
+        "HTTP_X-Y",
+        "A\x1b",
+        "=",
+    ],
     ids=repr,
 )
 def test_item_8_names_that_are_none(scgid, name):
@@ -281,7 +292,9 @@ def test_item_11_no_body_and_a_second_request(scgid):
 
 
 def test_ten_thousand_headers(scgid):
-    params = nginx_params("/cgi-bin/hello.sh") + [("HTTP_%d" % i, "") for i in range(10000)]
+    params = nginx_params("/cgi-bin/hello.sh") + [
+        ("HTTP_%d" % i, "") for i in range(10000)
+    ]
     scgid.expect(text=".", optional=True)
     reply = scgid.raw(encode(params))
     assert reply.status in (200, 400, 431, 500), reply

@@ -40,7 +40,8 @@ location /cached/ {
 @pytest.fixture
 def front(shared):
     return shared.get(
-        "front", lambda: Scgid({"www": (dict(STANDARD_POOL, max_body="200M"), MAPS)}, tcp=True)
+        "front",
+        lambda: Scgid({"www": (dict(STANDARD_POOL, max_body="200M"), MAPS)}, tcp=True),
     )
 
 
@@ -119,7 +120,9 @@ def test_item_49_body_over_the_limit_is_seen_by_the_client(shared, servers):
         assert page.status == 413, kind
         assert b"body-too-large" in page.body
     nginx = servers(
-        Nginx, one, "location = /cgi-bin/tcp.sh { include scgi_params; scgi_pass {tcp}; }"
+        Nginx,
+        one,
+        "location = /cgi-bin/tcp.sh { include scgi_params; scgi_pass {tcp}; }",
     )
     one.expect(reason="body-too-large")
     assert nginx.get("/cgi-bin/tcp.sh", "POST", b"x" * (6 * MIB)).status == 413
@@ -192,7 +195,9 @@ def test_chunked_upload(front, nginx):
 
 def test_headers_first_then_the_body(front, nginx):
     """nginx stops sending once it has forwarded a header: we must have it all."""
-    front.script("answer-first.sh", "printf 'Content-Type: a/b\\n\\n'\nsleep 0.2\nexec cat")
+    front.script(
+        "answer-first.sh", "printf 'Content-Type: a/b\\n\\n'\nsleep 0.2\nexec cat"
+    )
     body = b"b" * (3 * MIB)
     assert nginx.get("/cgi-bin/answer-first.sh", "POST", body).body == body
 
@@ -208,7 +213,9 @@ def test_statuses_without_a_body(front, nginx):
 
 def test_large_cookies(front, nginx):
     front.script("cookie.sh", "printf 'Content-Type: a/b\\n\\n%s' \"${#HTTP_COOKIE}\"")
-    assert nginx.get("/cgi-bin/cookie.sh", headers={"Cookie": "c" * 7000}).body == b"7000"
+    assert (
+        nginx.get("/cgi-bin/cookie.sh", headers={"Cookie": "c" * 7000}).body == b"7000"
+    )
 
 
 def test_client_of_nginx_goes_away(front, nginx):
@@ -216,7 +223,8 @@ def test_client_of_nginx_goes_away(front, nginx):
     place = front.writable("away")
     front.script(
         "long.sh",
-        "trap ': >%s/term; exit' TERM\n: >%s/started\nwhile :; do sleep 0.05; done" % (place, place),
+        "trap ': >%s/term; exit' TERM\n: >%s/started\nwhile :; do sleep 0.05; done"
+        % (place, place),
     )
     front.expect(reason="client-aborted", optional=True)
     code, _ = nginx.curl("/cgi-bin/long.sh", "--max-time", "0.5")

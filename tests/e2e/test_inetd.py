@@ -10,7 +10,16 @@ import pytest
 
 from conftest import STANDARD_MAPS, STANDARD_POOL
 from harness.client import Connection, encode, nginx_params, wait_for
-from harness.daemon import IS_ROOT, POOL_USER, SANITIZER, SCRIPTS, Scgid, free_port, program, public_directory
+from harness.daemon import (
+    IS_ROOT,
+    POOL_USER,
+    SANITIZER,
+    SCRIPTS,
+    Scgid,
+    free_port,
+    program,
+    public_directory,
+)
 from harness.servers import Nginx
 
 INETD = "/usr/sbin/inetd"
@@ -107,8 +116,13 @@ def listens(port):
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(Inetd, marks=pytest.mark.skipif(not os.path.exists(INETD), reason="no inetd")),
-        pytest.param(Activate, marks=pytest.mark.skipif(not ACTIVATE, reason="no systemd")),
+        pytest.param(
+            Inetd,
+            marks=pytest.mark.skipif(not os.path.exists(INETD), reason="no inetd"),
+        ),
+        pytest.param(
+            Activate, marks=pytest.mark.skipif(not ACTIVATE, reason="no systemd")
+        ),
     ],
     ids=["inetd", "accept-yes"],
 )
@@ -129,7 +143,9 @@ def service(request, place):
 
 def ask(service, name, path="/x", body=b"", **options):
     with Connection(service.address(name)) as connection:
-        return connection.exchange(encode(nginx_params(path, body=body, **options), body))
+        return connection.exchange(
+            encode(nginx_params(path, body=body, **options), body)
+        )
 
 
 def test_directory_mode(service, place):
@@ -158,7 +174,12 @@ def test_directory_mode_stays_below(service, place, sent, status):
 def test_script_mode_with_arguments(service, place):
     reply = ask(service, "script", "/app/path", query="a=1&-s")
     assert reply.status == 200, reply
-    for text in (b'"first", "second"]', b'"QUERY_STRING": "a=1&-s"', b'"GATEWAY_INTERFACE": "CGI/1.1"', b'"descriptors": [0, 1, 2]'):
+    for text in (
+        b'"first", "second"]',
+        b'"QUERY_STRING": "a=1&-s"',
+        b'"GATEWAY_INTERFACE": "CGI/1.1"',
+        b'"descriptors": [0, 1, 2]',
+    ):
         assert text in reply.body, reply
 
 
@@ -186,7 +207,9 @@ def test_silence(service):
 def test_stderr_does_not_reach_the_client(service, place):
     """inetd gives the socket as descriptor 2 as well."""
     script = place / "cgi/noisy.sh"
-    script.write_text("#!/bin/sh\necho noise >&2\nprintf 'Content-Type: a/b\\n\\nquiet'\necho noise >&2\n")
+    script.write_text(
+        "#!/bin/sh\necho noise >&2\nprintf 'Content-Type: a/b\\n\\nquiet'\necho noise >&2\n"
+    )
     script.chmod(0o755)
     reply = ask(service, "directory", SCRIPT_FILENAME=str(script))
     assert reply.body == b"quiet"
@@ -195,7 +218,9 @@ def test_stderr_does_not_reach_the_client(service, place):
 
 def test_crash_is_visible(service, place):
     script = place / "cgi/crash.sh"
-    script.write_text("#!/bin/sh\nprintf 'Content-Type: a/b\\n\\npart'\nsleep 0.1\nkill -SEGV $$\n")
+    script.write_text(
+        "#!/bin/sh\nprintf 'Content-Type: a/b\\n\\npart'\nsleep 0.1\nkill -SEGV $$\n"
+    )
     script.chmod(0o755)
     reply = ask(service, "directory", SCRIPT_FILENAME=str(script))
     assert reply.broken, reply
@@ -205,7 +230,9 @@ def test_error_pages(service):
     reply = ask(service, "raw", method="POST", body=b"no header\n")
     assert reply.status == 502
     assert b"no-header" in reply.body or b"bad-header" in reply.body
-    reply = ask(service, "raw", method="POST", body=b"Status: 404 X\nContent-Type: a/b\n\nbody")
+    reply = ask(
+        service, "raw", method="POST", body=b"Status: 404 X\nContent-Type: a/b\n\nbody"
+    )
     assert (reply.status, reply.phrase, reply.body) == (404, "X", b"body")
 
 
@@ -215,7 +242,8 @@ def test_nginx_in_front_of_inetd(service, shared, servers):
     nginx = servers(
         Nginx,
         one,
-        "location / { include scgi_params; scgi_pass 127.0.0.1:%d; }\n" % service.ports["cat"],
+        "location / { include scgi_params; scgi_pass 127.0.0.1:%d; }\n"
+        % service.ports["cat"],
     )
     page = nginx.get("/", "POST", b"through" * 50000, register=False)
     assert (page.status, page.body) == (200, b"through" * 50000)

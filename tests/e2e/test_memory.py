@@ -21,8 +21,12 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def lean(shared):
-    pool = dict(STANDARD_POOL, header_timeout="60s", idle_timeout="60s", script_timeout="60s")
-    return shared.get("lean", lambda: Scgid({"www": (pool, STANDARD_MAPS)}, tcp=True, build=BUILD))
+    pool = dict(
+        STANDARD_POOL, header_timeout="60s", idle_timeout="60s", script_timeout="60s"
+    )
+    return shared.get(
+        "lean", lambda: Scgid({"www": (pool, STANDARD_MAPS)}, tcp=True, build=BUILD)
+    )
 
 
 def ours(one):
@@ -51,7 +55,9 @@ def test_item_46_memory_stays_flat(lean, tcp):
 
 def test_large_response_to_a_slow_reader(lean):
     """A gigabyte is on its way; what is not read stays in the script."""
-    lean.script("big.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 1073741824 /dev/zero")
+    lean.script(
+        "big.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 1073741824 /dev/zero"
+    )
     lean.expect(reason="client-aborted", optional=True)
     with lean.start("/cgi-bin/big.sh") as connection:
         got = 0
@@ -70,8 +76,10 @@ def test_thousand_silent_connections(lean):
     try:
         gateway = lean.role("gateway www")
 
-
-        wait_for(lambda: len(os.listdir("/proc/%d/fd" % gateway)) > 1000, "all to be accepted")
+        wait_for(
+            lambda: len(os.listdir("/proc/%d/fd" % gateway)) > 1000,
+            "all to be accepted",
+        )
         assert total_kib(lean) - before < 8 * 1024
     finally:
         for connection in silent:

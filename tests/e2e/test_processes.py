@@ -49,6 +49,21 @@ def test_users_of_the_roles(scgid):
 
 
 @pytest.mark.root
+def test_groups_of_whoever_started_it_are_dropped(start):
+    one = start(
+        {"www": (STANDARD_POOL, STANDARD_MAPS)},
+        preexec=lambda: os.setgroups([0, 4, 24, 42]),
+    )
+    for what, name in (("gateway www", GATEWAY_USER), ("launcher www", POOL_USER)):
+        own = os.getgrouplist(name, user_ids(name)[1])
+        found = {int(n) for n in status_of(one.role(what))["Groups"].split()}
+        assert found <= set(own), what
+    assert set(one.tell()["groups"]) <= set(
+        os.getgrouplist(POOL_USER, user_ids(POOL_USER)[1])
+    )
+
+
+@pytest.mark.root
 def test_a_pool_without_user_is_an_error_as_root(start):
     one = start({"www": ({}, STANDARD_MAPS)}, ready=False, user_keys=False)
     assert one.process.wait(10) == 78
@@ -110,7 +125,10 @@ def test_ipv6_listener(start):
         port = free_port("::1")
     except OSError:
         pytest.skip("no IPv6 loopback")
-    one = start({"www": (dict(STANDARD_POOL, listen=["[::1]:%d" % port]), STANDARD_MAPS)}, ready=False)
+    one = start(
+        {"www": (dict(STANDARD_POOL, listen=["[::1]:%d" % port]), STANDARD_MAPS)},
+        ready=False,
+    )
     one.sockets = {}
     one.wait_ready()
     with Connection(("::1", port)) as connection:
@@ -166,7 +184,9 @@ def test_killed_role_comes_back(start, what):
         for _ in range(3):
             pid = one.role(what)
             os.kill(pid, signal.SIGKILL)
-            wait_for(lambda: one.roles(what) and pid not in one.roles(what), what + " again")
+            wait_for(
+                lambda: one.roles(what) and pid not in one.roles(what), what + " again"
+            )
             answered = knocker.answered
             wait_for(lambda: knocker.answered > answered + 2, "answers again", 15.0)
     finally:
@@ -178,9 +198,13 @@ def test_killed_gateway_takes_its_workers_along(start):
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
     one.expect(text=".", optional=True)
     pid_file = one.writable("pids") / "pid"
-    one.script("long.sh", "trap '' TERM HUP\necho $$ >%s\nsleep 60\nsleep 60" % pid_file)
+    one.script(
+        "long.sh", "trap '' TERM HUP\necho $$ >%s\nsleep 60\nsleep 60" % pid_file
+    )
     with one.start("/cgi-bin/long.sh", register=False) as connection:
-        worker = int(wait_for(lambda: pid_file.exists() and pid_file.read_text(), "the worker"))
+        worker = int(
+            wait_for(lambda: pid_file.exists() and pid_file.read_text(), "the worker")
+        )
         os.kill(one.role("gateway www"), signal.SIGKILL)
         reply = connection.read()
         assert reply.status != 200
@@ -191,7 +215,9 @@ def test_killed_gateway_takes_its_workers_along(start):
 def test_killed_launcher_truncates_visibly(start):
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, tcp=True)
     one.expect(text=".", optional=True)
-    one.script("begun.sh", "trap '' TERM\nprintf 'Content-Type: a/b\\n\\npart'\nsleep 60")
+    one.script(
+        "begun.sh", "trap '' TERM\nprintf 'Content-Type: a/b\\n\\npart'\nsleep 60"
+    )
     for tcp in (False, True):
         with one.start("/cgi-bin/begun.sh", tcp=tcp) as connection:
             data = b""
@@ -217,7 +243,11 @@ def test_killed_supervisor_takes_all_along(start):
     everything = set(pids) | set(workers)
     everything.discard(one.pid)
     wait_for(
-        lambda: not [p for p in everything if os.path.exists("/proc/%d" % p) and status_of(p)["State"][0] != "Z"],
+        lambda: not [
+            p
+            for p in everything
+            if os.path.exists("/proc/%d" % p) and status_of(p)["State"][0] != "Z"
+        ],
         "every process to end",
         10.0,
     )
@@ -242,7 +272,9 @@ def test_restarts_are_throttled(start):
         time.sleep(0.01)
     assert 2 <= killed <= 30, killed
     wait_for(lambda: one.roles("gateway www"), "the gateway again", 15.0)
-    assert wait_for(lambda: one.request("/cgi-bin/hello.sh").status == 200, "an answer", 15.0)
+    assert wait_for(
+        lambda: one.request("/cgi-bin/hello.sh").status == 200, "an answer", 15.0
+    )
 
 
 def test_escaped_process_is_killed(scgid):
@@ -260,7 +292,9 @@ def test_escaped_process_is_killed(scgid):
     reply = scgid.request("/cgi-bin/escape.py")
     assert reply.body == b"left\n"
     pid = int(pid_file.read_text())
-    wait_for(lambda: not os.path.exists("/proc/%d" % pid), "the escaped process to end", 10.0)
+    wait_for(
+        lambda: not os.path.exists("/proc/%d" % pid), "the escaped process to end", 10.0
+    )
 
 
 def test_hostile_worker_cannot_reach_the_others(scgid):
@@ -295,7 +329,9 @@ def test_stale_socket_is_replaced(start, place):
     left = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     left.bind(path)
     left.close()
-    one = start({"www": (dict(STANDARD_POOL, listen=[path]), STANDARD_MAPS)}, ready=False)
+    one = start(
+        {"www": (dict(STANDARD_POOL, listen=[path]), STANDARD_MAPS)}, ready=False
+    )
     one.sockets["www"] = path
     one.wait_ready()
     assert one.request("/cgi-bin/hello.sh").status == 200
@@ -320,7 +356,9 @@ def test_what_stands_at_the_socket_path_is_left_alone(start, kind, place):
         live.bind(str(path))
         live.listen(5)
     before = os.lstat(path)
-    one = start({"www": (dict(STANDARD_POOL, listen=[path]), STANDARD_MAPS)}, ready=False)
+    one = start(
+        {"www": (dict(STANDARD_POOL, listen=[path]), STANDARD_MAPS)}, ready=False
+    )
     assert one.process.wait(10) == 1
     assert str(path) in one.stderr.read_text()
     after = os.lstat(path)
@@ -342,7 +380,10 @@ def test_second_instance_is_refused(scgid):
 
 
 def test_over_long_socket_path_is_a_configuration_error(start):
-    one = start({"www": (dict(STANDARD_POOL, listen=["/tmp/" + "x" * 120]), STANDARD_MAPS)}, ready=False)
+    one = start(
+        {"www": (dict(STANDARD_POOL, listen=["/tmp/" + "x" * 120]), STANDARD_MAPS)},
+        ready=False,
+    )
     assert one.process.wait(10) == 78
     one.kill()
 
@@ -354,7 +395,12 @@ def test_started_with_standard_descriptors_closed(start, closed, place):
             os.close(fd)
 
     log = place / "scgid.log"
-    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, {"log": log}, ready=False, preexec=close)
+    one = start(
+        {"www": (STANDARD_POOL, STANDARD_MAPS)},
+        {"log": log},
+        ready=False,
+        preexec=close,
+    )
     one.log_follower.path = log
     one.stderr = log
     one.wait_ready()
@@ -371,7 +417,9 @@ def test_low_descriptor_limit(start):
     def limit():
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
-    one = start({"www": (dict(STANDARD_POOL, workers=200), STANDARD_MAPS)}, preexec=limit)
+    one = start(
+        {"www": (dict(STANDARD_POOL, workers=200), STANDARD_MAPS)}, preexec=limit
+    )
     one.expect(text="descriptor|Too many open files|RLIMIT_NOFILE|files", optional=True)
     connections = [one.start("/cgi-bin/hello.sh") for _ in range(120)]
     replies = [c.read(c.id) for c in connections]
@@ -423,7 +471,10 @@ def test_int_and_quit_stop_now(start, number):
         assert one.process.wait(10) == 0
     assert time.monotonic() - begin < 8
     assert reply.status == 503 or reply.broken or not reply.raw
-    wait_for(lambda: not [p for p in workers if os.path.exists("/proc/%d" % p)], "workers to end")
+    wait_for(
+        lambda: not [p for p in workers if os.path.exists("/proc/%d" % p)],
+        "workers to end",
+    )
     one.stop()
 
 
@@ -432,7 +483,9 @@ def test_usr1_reopens_the_logs(start, place):
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, {"log": log}, ready=False)
     one.log_follower.path = log
     one.wait_ready()
-    one.script("noise.sh", "echo marker-$QUERY_STRING >&2\nprintf 'Content-Type: a/b\\n\\n'")
+    one.script(
+        "noise.sh", "echo marker-$QUERY_STRING >&2\nprintf 'Content-Type: a/b\\n\\n'"
+    )
     first = one.request("/cgi-bin/noise.sh", query="one")
     one.entry(first)
     one.wait_line("marker-one")
@@ -458,18 +511,25 @@ def test_usr1_reopens_the_logs(start, place):
 def test_log_that_is_a_link_is_refused(start, place):
     (place / "target").write_text("precious")
     (place / "log").symlink_to("target")
-    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, {"log": place / "log"}, ready=False)
+    one = start(
+        {"www": (STANDARD_POOL, STANDARD_MAPS)}, {"log": place / "log"}, ready=False
+    )
     assert one.process.wait(10) in (1, 78)
     assert (place / "target").read_text() == "precious"
     one.kill()
 
 
 def test_text_access_log(start):
-    one = start({"www": (dict(STANDARD_POOL, access_log_format="text"), STANDARD_MAPS)}, ready=False)
+    one = start(
+        {"www": (dict(STANDARD_POOL, access_log_format="text"), STANDARD_MAPS)},
+        ready=False,
+    )
     wait_for(lambda: " ready" in one.stderr.read_text(), "ready", 20.0)
     with one.connect() as connection:
         reply = connection.exchange(
-            encode(nginx_params("/cgi-bin/hello.sh", "a=\"b\"", HTTP_X_REQUEST_ID="abc123"))
+            encode(
+                nginx_params("/cgi-bin/hello.sh", 'a="b"', HTTP_X_REQUEST_ID="abc123")
+            )
         )
     assert reply.status == 200
     line = wait_for(lambda: one.access.exists() and one.access.read_text(), "a line")
@@ -484,14 +544,26 @@ def test_text_access_log(start):
     assert found["client"] == "192.0.2.7"
     assert found["script"].endswith("/hello.sh")
     assert found["uri"] == '/cgi-bin/hello.sh?a=\\"b\\"'
-    for name in ("queue_ms", "first_ms", "total_ms", "user_ms", "sys_ms", "rss_kb", "in", "out"):
+    for name in (
+        "queue_ms",
+        "first_ms",
+        "total_ms",
+        "user_ms",
+        "sys_ms",
+        "rss_kb",
+        "in",
+        "out",
+    ):
         assert float(found[name]) >= 0, name
     assert int(found["rss_kb"]) > 100
     one.kill()
 
 
 def test_json_access_log(scgid):
-    scgid.script("burn.sh", "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; printf 'Content-Type: a/b\\n\\n12345'")
+    scgid.script(
+        "burn.sh",
+        "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; printf 'Content-Type: a/b\\n\\n12345'",
+    )
     reply = scgid.request("/cgi-bin/burn.sh", b"abc", method="POST")
     entry = scgid.entry(reply)
     assert entry["pool"] == "www"
@@ -510,7 +582,9 @@ def test_request_id_of_our_own(scgid):
     assert len(line.fields["request"]) >= 8
 
 
-@pytest.mark.parametrize("sent", ["", "x" * 5000, "a b\" c", "\x1b[2J", "../../x"], ids=repr)
+@pytest.mark.parametrize(
+    "sent", ["", "x" * 5000, 'a b" c', "\x1b[2J", "../../x"], ids=repr
+)
 def test_request_id_of_a_stranger(scgid, sent):
     """An id is only taken if it is one; logs stay whole lines."""
     scgid.expect(reason="script-not-found")
@@ -530,7 +604,11 @@ def test_pools_do_not_share_limits(start):
     )
     place = one.writable("marks")
     one.expect(reason="queue-full", optional=True)
-    one.script("hold.sh", "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Content-Type: a/b\\n\\n'" % place)
+    one.script(
+        "hold.sh",
+        "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Content-Type: a/b\\n\\n'"
+        % place,
+    )
     held = [one.start("/cgi-bin/hold.sh", pool="www") for _ in range(4)]
     wait_for(one.workers, "the slot to be taken")
     for _ in range(10):
@@ -550,7 +628,11 @@ def test_gateway_descriptors_do_not_leak_into_roles(scgid):
             links.append(os.readlink("/proc/%d/fd/%s" % (launcher, name)))
         except FileNotFoundError:
             pass
-    inodes = {line.split()[6] for line in open("/proc/net/unix").readlines()[1:] if "www.sock" in line}
+    inodes = {
+        line.split()[6]
+        for line in open("/proc/net/unix").readlines()[1:]
+        if "www.sock" in line
+    }
     assert not [l for l in links if any("[%s]" % i in l for i in inodes)]
 
 
@@ -562,7 +644,9 @@ def test_hostile_messages_between_roles_cannot_be_sent_by_workers(scgid):
     )
     reply = scgid.request("/cgi-bin/peek.sh")
     if IS_ROOT:
-        assert reply.body.strip() == b"0", "the launcher can be inspected by its workers"
+        assert (
+            reply.body.strip() == b"0"
+        ), "the launcher can be inspected by its workers"
 
 
 def test_pipe_buffers_are_not_changed_for_us(scgid):
@@ -578,11 +662,20 @@ def test_pipe_buffers_are_not_changed_for_us(scgid):
 
 def test_daemon_mode_with_a_pid_file(start, place):
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
-    text = one.configuration.read_text().replace(str(one.directory) + "/www.sock", str(place) + "/www.sock")
+    text = one.configuration.read_text().replace(
+        str(one.directory) + "/www.sock", str(place) + "/www.sock"
+    )
     text = text.replace("[scgid]\n", "[scgid]\nlog = %s/log\n" % place)
     (place / "scgid.conf").write_text(text)
     process = subprocess.Popen(
-        [program("scgid"), "-c", str(place / "scgid.conf"), "-d", "-p", str(place / "pid")],
+        [
+            program("scgid"),
+            "-c",
+            str(place / "scgid.conf"),
+            "-d",
+            "-p",
+            str(place / "pid"),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -594,7 +687,10 @@ def test_daemon_mode_with_a_pid_file(start, place):
         output, _ = process.communicate(timeout=5)
         assert output == b""
         with Connection(str(place / "www.sock")) as connection:
-            assert connection.exchange(encode(nginx_params("/cgi-bin/hello.sh"))).status == 200
+            assert (
+                connection.exchange(encode(nginx_params("/cgi-bin/hello.sh"))).status
+                == 200
+            )
         assert os.getsid(pid) != os.getsid(0)
     finally:
         os.kill(pid, signal.SIGTERM)

@@ -75,7 +75,9 @@ def test_item_34_php_page(site, nginx, php):
 @needs(PHP)
 def test_item_34_php_with_a_proxy_script_filename(site, php):
     php("index.php", "<?php echo $_SERVER['SCRIPT_FILENAME'];")
-    reply = site.request("/php/index.php", SCRIPT_FILENAME="proxy:scgi://localhost/php/index.php")
+    reply = site.request(
+        "/php/index.php", SCRIPT_FILENAME="proxy:scgi://localhost/php/index.php"
+    )
     assert reply.body.decode() == "%s/php/index.php" % site.cgi
 
 
@@ -130,10 +132,13 @@ def awstats(site):
     data = site.writable("awstats")
     if not (data / "awstats.test.conf").exists():
         log = data / "access.log"
-        log.write_text("".join(LOG % (n % 50, "15/Jan/2024", n % 60, n % 9, n) for n in range(500)))
+        log.write_text(
+            "".join(LOG % (n % 50, "15/Jan/2024", n % 60, n % 9, n) for n in range(500))
+        )
         (data / "awstats.test.conf").write_text(
             'LogFile="%s"\nLogType=W\nLogFormat=1\nSiteDomain="test"\nHostAliases="localhost"\n'
-            'DirData="%s"\nDirIcons="/icon"\nDNSLookup=0\nAllowFullYearView=3\n' % (log, data)
+            'DirData="%s"\nDirIcons="/icon"\nDNSLookup=0\nAllowFullYearView=3\n'
+            % (log, data)
         )
         for path in data.iterdir():
             path.chmod(0o644)
@@ -206,7 +211,16 @@ def test_git_clone_push_clone(site, nginx, tmp_path):
     git("-C", str(first), "checkout", "-q", "-B", "main")
     git("-C", str(first), "add", "big")
     git("-C", str(first), "commit", "-q", "-m", "fifty megabytes")
-    git("-C", str(first), "-c", "http.postBuffer=100000000", "push", "-q", "origin", "main")
+    git(
+        "-C",
+        str(first),
+        "-c",
+        "http.postBuffer=100000000",
+        "push",
+        "-q",
+        "origin",
+        "main",
+    )
     second = tmp_path / "second"
     git("clone", "-q", url, str(second))
     assert (second / "big").read_bytes() == big
@@ -239,7 +253,9 @@ print join '|', $q->request_method, $q->param('a') // '', $q->path_info,
 
 
 def test_perl_with_cgi_pm(site, nginx, tmp_path):
-    if subprocess.run(["perl", "-MCGI", "-e", "1"], stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run(
+        ["perl", "-MCGI", "-e", "1"], stderr=subprocess.DEVNULL
+    ).returncode:
         pytest.skip("libcgi-pm-perl is not here")
     site.script("form.pl", CGI_PM, interpreter=None)
     page = nginx.get("/cgi-bin/form.pl/in/fo?a=b%20c")
@@ -247,7 +263,10 @@ def test_perl_with_cgi_pm(site, nginx, tmp_path):
     assert page.header("Set-Cookie").startswith("n=v")
     assert page.body == b"GET|b c|/in/fo|/cgi-bin/form.pl|/cgi-bin/form.pl"
     page = nginx.get(
-        "/cgi-bin/form.pl", "POST", "a=posted", {"Content-Type": "application/x-www-form-urlencoded"}
+        "/cgi-bin/form.pl",
+        "POST",
+        "a=posted",
+        {"Content-Type": "application/x-www-form-urlencoded"},
     )
     assert page.body.startswith(b"POST|posted||")
     file = tmp_path / "f"
@@ -256,7 +275,10 @@ def test_perl_with_cgi_pm(site, nginx, tmp_path):
 
 
 def test_shell_script(site, nginx):
-    site.script("date.sh", 'echo Content-type: text/plain\necho\necho "$REQUEST_METHOD $PATH_INFO"')
+    site.script(
+        "date.sh",
+        'echo Content-type: text/plain\necho\necho "$REQUEST_METHOD $PATH_INFO"',
+    )
     assert nginx.get("/cgi-bin/date.sh/x").body == b"GET /x\n"
 
 
@@ -272,7 +294,10 @@ def test_python_script(site, nginx):
 
 def test_python_traceback(site, nginx):
     """A script that dies before its header: the log has the last lines."""
-    site.script("broken.py", "#!/usr/bin/python3\nimport sys\nraise ValueError('what is wrong')\n")
+    site.script(
+        "broken.py",
+        "#!/usr/bin/python3\nimport sys\nraise ValueError('what is wrong')\n",
+    )
     site.expect(reason="exit-status")
     page = nginx.get("/cgi-bin/broken.py")
     assert page.status == 502

@@ -35,7 +35,9 @@ def names():
 @pytest.fixture
 def one(shared):
     pool = dict(STANDARD_POOL, max_body="2M", max_header="256K")
-    return shared.get("reasons", lambda: Scgid({"www": (pool, MAPS)}, directories=["noexec"]))
+    return shared.get(
+        "reasons", lambda: Scgid({"www": (pool, MAPS)}, directories=["noexec"])
+    )
 
 
 def run(text, path="/cgi-bin/", name="reason.sh"):
@@ -155,7 +157,9 @@ def queue(name, **keys):
         own = start({"www": (pool, MAPS)}, directories=["noexec"])
         place = own.writable("marks")
         own.script(
-            "hold.sh", "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Content-Type: a/b\\n\\n'" % place
+            "hold.sh",
+            "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Content-Type: a/b\\n\\n'"
+            % place,
         )
         own.expect(reason=name)
         held = own.start("/cgi-bin/hold.sh")
@@ -191,9 +195,7 @@ def no_descriptors(one, start):
     with own.connect() as connection:
         params, request_id = own.params("/cgi-bin/cat.sh", b"body", method="POST")
         connection.send(encode(params))
-        wait_for(
-            lambda: own.picture() != own.baseline, "the connection to be accepted"
-        )
+        wait_for(lambda: own.picture() != own.baseline, "the connection to be accepted")
         highest = max(int(n) for n in os.listdir("/proc/%d/fd" % gateway))
         old = set_limit(gateway, resource.RLIMIT_NOFILE, highest + 1)
         connection.send(b"body")
@@ -203,7 +205,9 @@ def no_descriptors(one, start):
 
 
 def spool_failed(one, start):
-    own = start({"www": (dict(STANDARD_POOL, body_memory="0"), MAPS)}, directories=["noexec"])
+    own = start(
+        {"www": (dict(STANDARD_POOL, body_memory="0"), MAPS)}, directories=["noexec"]
+    )
     own.expect(reason="spool-failed")
     away = own.directory / "away"
     own.spool.rename(away)
@@ -262,12 +266,16 @@ PROVOKE = {
     "environment-too-large": environment_too_large,
     "no-header": run("echo hello"),
     "bad-header": run("printf 'Content-Type : a/b\\n\\n'"),
-    "header-too-large": run("printf 'X-A: '\nhead -c 100000 /dev/zero | tr '\\0' a\nprintf '\\n\\n'"),
+    "header-too-large": run(
+        "printf 'X-A: '\nhead -c 100000 /dev/zero | tr '\\0' a\nprintf '\\n\\n'"
+    ),
     "empty-output": run("exit 0"),
     "exit-status": run("exit 3"),
     "killed-by-signal": run("kill -SEGV $$"),
     "first-byte-timeout": run("sleep 30", "/quick/"),
-    "script-timeout": run("printf 'X: '; while :; do printf a; sleep 0.1; done", "/total/"),
+    "script-timeout": run(
+        "printf 'X: '; while :; do printf a; sleep 0.1; done", "/total/"
+    ),
     "redirect-loop": run("printf 'Location: /cgi-bin/reason.sh\\n\\n'"),
     "fork-failed": fork_failed,
     "no-descriptors": no_descriptors,
@@ -300,7 +308,9 @@ def table():
     """name -> (status, sentence), from the table in the source."""
     text = (ROOT / "src/cgi/reason.c").read_text()
     found = {}
-    for name, status, rest in re.findall(r'"([a-z-]+)", (\d{3}),\s*((?:"[^"]*"\s*)+)', text):
+    for name, status, rest in re.findall(
+        r'"([a-z-]+)", (\d{3}),\s*((?:"[^"]*"\s*)+)', text
+    ):
         found[name] = (int(status), "".join(re.findall(r'"([^"]*)"', rest)))
     return found
 
@@ -366,7 +376,10 @@ def test_the_last_lines_of_stderr(one):
 
 def test_a_queue_timeout_is_no_busy_loop(start):
     """A request that waits costs no processor time."""
-    own = start({"www": (dict(STANDARD_POOL, workers=1, queue_timeout="3s"), MAPS)}, directories=["noexec"])
+    own = start(
+        {"www": (dict(STANDARD_POOL, workers=1, queue_timeout="3s"), MAPS)},
+        directories=["noexec"],
+    )
     place = own.writable("marks")
     own.script("hold.sh", "read x <%s/fifo\nprintf 'Content-Type: a/b\\n\\n'" % place)
     os.mkfifo(place / "fifo", 0o666)

@@ -63,7 +63,10 @@ def test_item_51_line_ends(scgid, output):
 
 @pytest.mark.parametrize(
     "output",
-    ["Location: http://a/\nStatus: 303 See\n\n", "Status: 303 See\nLocation: http://a/\n\n"],
+    [
+        "Location: http://a/\nStatus: 303 See\n\n",
+        "Status: 303 See\nLocation: http://a/\n\n",
+    ],
     ids=repr,
 )
 def test_item_52_field_order(scgid, output):
@@ -72,7 +75,9 @@ def test_item_52_field_order(scgid, output):
 
 
 def test_item_53_names_without_case(scgid):
-    reply = good(scgid, "sTATUS: 404 Gone\ncontent-TYPE: a/b\nLOCATION: http://x/\n\n", 404)
+    reply = good(
+        scgid, "sTATUS: 404 Gone\ncontent-TYPE: a/b\nLOCATION: http://x/\n\n", 404
+    )
     assert reply.header("Content-Type") == "a/b"
     assert len(reply.all("status")) == 1
 
@@ -87,7 +92,11 @@ def test_item_54_empty_field_is_not_sent(scgid):
 
 @pytest.mark.parametrize(
     "output",
-    ["Content-Type : a/b\n\nx", "Content-Type: a/b\n folded\n\nx", "X-A: 1\n\tfolded\n\n"],
+    [
+        "Content-Type : a/b\n\nx",
+        "Content-Type: a/b\n folded\n\nx",
+        "X-A: 1\n\tfolded\n\n",
+    ],
     ids=repr,
 )
 def test_item_55_bad_header(scgid, output):
@@ -135,7 +144,9 @@ def test_item_57_status(scgid, status, code, phrase):
     assert reply.body == b"x"
 
 
-@pytest.mark.parametrize("status", ["abc", "99", "1000", "-200", "20 0", "2OO", "0", "600000"])
+@pytest.mark.parametrize(
+    "status", ["abc", "99", "1000", "-200", "20 0", "2OO", "0", "600000"]
+)
 def test_item_57_status_that_is_none(scgid, status):
     refused(scgid, "Status: %s\nContent-Type: a/b\n\nx" % status)
 
@@ -149,7 +160,11 @@ def test_item_58_no_content_type(scgid):
         assert reply.header("Content-Type") is None
     scgid.wait_line(r"(?i)untyped.*content-type|content-type.*untyped")
     scgid.probe()
-    lines = [l for l in scgid.recent() if "untyped" in l.text and "content-type" in l.text.lower()]
+    lines = [
+        l
+        for l in scgid.recent()
+        if "untyped" in l.text and "content-type" in l.text.lower()
+    ]
     assert len(lines) == 1, "logged once a script"
 
 
@@ -161,7 +176,9 @@ def test_item_59_empty_output(scgid):
     assert scgid.failure(reply)["reason"] == "empty-output"
 
 
-@pytest.mark.parametrize("output", ["hello, world\n", "<html>\n<p>x</p>\n\nmore", "hello: world"])
+@pytest.mark.parametrize(
+    "output", ["hello, world\n", "<html>\n<p>x</p>\n\nmore", "hello: world"]
+)
 def test_item_59_no_header(scgid, output):
     scgid.expect(text="reason=(no-header|bad-header)")
     reply = say(scgid, output)
@@ -184,12 +201,16 @@ def test_item_60_end_inside_the_header(scgid, end, reason, fact):
     assert reply.status == 502
     line = scgid.failure(reply)
     assert line["reason"] == reason
-    assert fact in line["detail"] or "SEGV" in line["detail"].upper() or fact in str(
-        scgid.entry(reply)
+    assert (
+        fact in line["detail"]
+        or "SEGV" in line["detail"].upper()
+        or fact in str(scgid.entry(reply))
     )
 
 
-@pytest.mark.parametrize("target", ["http://other.example/x?y", "https://a/", "ftp://h/f", "mailto:a@b"])
+@pytest.mark.parametrize(
+    "target", ["http://other.example/x?y", "https://a/", "ftp://h/f", "mailto:a@b"]
+)
 def test_item_61_absolute_location(scgid, target):
     reply = good(scgid, "Location: %s\n\n" % target, 302)
     assert reply.header("Location") == target
@@ -219,7 +240,11 @@ def test_item_63_local_redirect_elsewhere(scgid):
 
 
 def test_item_63_redirect_loop(scgid):
-    scgid.script("loop.sh", "echo x >>%s/hops\nprintf 'Location: /cgi-bin/loop.sh\\n\\n'" % scgid.writable("hops"))
+    scgid.script(
+        "loop.sh",
+        "echo x >>%s/hops\nprintf 'Location: /cgi-bin/loop.sh\\n\\n'"
+        % scgid.writable("hops"),
+    )
     scgid.expect(reason="redirect-loop")
     reply = scgid.request("/cgi-bin/loop.sh")
     assert reply.status in (500, 502, 508), reply
@@ -231,7 +256,9 @@ def test_item_63_redirect_loop(scgid):
 
 def test_item_64_local_location_with_status(scgid):
     for status in (301, 302, 303, 307, 308):
-        reply = good(scgid, "Status: %d X\nLocation: /cgi-bin/tell.py\n\n" % status, status)
+        reply = good(
+            scgid, "Status: %d X\nLocation: /cgi-bin/tell.py\n\n" % status, status
+        )
         assert reply.header("Location") == "/cgi-bin/tell.py"
 
 
@@ -243,13 +270,25 @@ def test_item_65_relative_location(scgid):
 
 
 def test_item_66_several_cookies(scgid):
-    reply = good(scgid, "Set-Cookie: a=1\nX-B: 2\nset-cookie: c=3; Path=/\nContent-Type: a/b\n\n", 200)
+    reply = good(
+        scgid,
+        "Set-Cookie: a=1\nX-B: 2\nset-cookie: c=3; Path=/\nContent-Type: a/b\n\n",
+        200,
+    )
     assert reply.all("set-cookie") == ["a=1", "c=3; Path=/"]
 
 
 @pytest.mark.parametrize(
     "field",
-    ["Transfer-Encoding: chunked", "Connection: close", "Keep-Alive: 5", "Upgrade: x", "TE: y", "Trailer: z", "Proxy-Connection: q"],
+    [
+        "Transfer-Encoding: chunked",
+        "Connection: close",
+        "Keep-Alive: 5",
+        "Upgrade: x",
+        "TE: y",
+        "Trailer: z",
+        "Proxy-Connection: q",
+    ],
 )
 def test_item_67_hop_by_hop_fields(scgid, field):
     scgid.expect(text="(?i)" + field.split(":")[0], optional=True)
@@ -260,7 +299,14 @@ def test_item_67_hop_by_hop_fields(scgid, field):
 
 @pytest.mark.parametrize(
     "fields",
-    ["Content-Length: x", "Content-Length: -1", "Content-Length: 1\nContent-Length: 2", "Content-Length: 99999999999999999999", "Content-Length: 1, 1", "Content-Length: 1 1"],
+    [
+        "Content-Length: x",
+        "Content-Length: -1",
+        "Content-Length: 1\nContent-Length: 2",
+        "Content-Length: 99999999999999999999",
+        "Content-Length: 1, 1",
+        "Content-Length: 1 1",
+    ],
     ids=repr,
 )
 def test_item_68_content_length_that_is_none(scgid, fields):
@@ -269,7 +315,9 @@ def test_item_68_content_length_that_is_none(scgid, fields):
 
 def test_item_68_two_that_agree(scgid):
     scgid.expect(text="(?i)content-length", optional=True)
-    reply = good(scgid, "Content-Length: 1\nContent-Length: 1\nContent-Type: a/b\n\nx", 200)
+    reply = good(
+        scgid, "Content-Length: 1\nContent-Length: 1\nContent-Type: a/b\n\nx", 200
+    )
     assert reply.all("Content-Length") == ["1"]
 
 
@@ -278,7 +326,9 @@ def test_item_69_head(scgid):
     reply = scgid.request("/cgi-bin/head.sh", method="HEAD")
     assert (reply.status, reply.body, reply.broken) == (200, b"", None)
     assert reply.header("Content-Length") == "4"
-    scgid.script("big-head.sh", "printf 'Content-Type: a/b\\n\\n'\nhead -c 3000000 /dev/zero")
+    scgid.script(
+        "big-head.sh", "printf 'Content-Type: a/b\\n\\n'\nhead -c 3000000 /dev/zero"
+    )
     reply = scgid.request("/cgi-bin/big-head.sh", method="HEAD")
     assert (reply.status, reply.body, reply.broken) == (200, b"", None)
 
@@ -287,7 +337,9 @@ def test_item_69_head(scgid):
 def test_item_70_statuses_without_a_body(scgid, status):
     scgid.expect(text="body", optional=True)
     for body in ("", "x", "x" * 100000):
-        reply = good(scgid, "Status: %d X\nContent-Type: a/b\n\n%s" % (status, body), status)
+        reply = good(
+            scgid, "Status: %d X\nContent-Type: a/b\n\n%s" % (status, body), status
+        )
         assert reply.body == b""
 
 
@@ -298,7 +350,9 @@ def test_item_71_informational(scgid, status):
 
 def test_item_72_cgi_extension_fields(scgid):
     scgid.expect(text="(?i)x-cgi", optional=True)
-    reply = good(scgid, "X-CGI-Secret: 1\nx-cgi-b: 2\nX-CGIX: 3\nContent-Type: a/b\n\nx", 200)
+    reply = good(
+        scgid, "X-CGI-Secret: 1\nx-cgi-b: 2\nX-CGIX: 3\nContent-Type: a/b\n\nx", 200
+    )
     assert reply.header("X-CGI-Secret") is None and reply.header("x-cgi-b") is None
     assert reply.header("X-CGIX") == "3"
 
@@ -320,7 +374,11 @@ def test_item_74_controls_in_values(scgid, byte):
     assert b"\x1b" not in scgid.stderr.read_bytes()
 
 
-@pytest.mark.parametrize("output", [b"Status: 200 O\rK\n\n", b"Location: http://x/\r\rSet-Cookie: y\n\n"], ids=repr)
+@pytest.mark.parametrize(
+    "output",
+    [b"Status: 200 O\rK\n\n", b"Location: http://x/\r\rSet-Cookie: y\n\n"],
+    ids=repr,
+)
 def test_item_74_no_injection(scgid, output):
     refused(scgid, output)
 
@@ -348,12 +406,18 @@ def test_item_76_body_is_byte_exact(scgid, length, tcp):
 
 @pytest.mark.parametrize(
     "output",
-    [b"X-A: 1\n\n\n\nX-B: 2\n\n", b"X-A: 1\n\n\r\n\r\n", b"Content-Type: a/b\r\n\r\n\nHTTP/1.1 500 x\n\n"],
+    [
+        b"X-A: 1\n\n\n\nX-B: 2\n\n",
+        b"X-A: 1\n\n\r\n\r\n",
+        b"Content-Type: a/b\r\n\r\n\nHTTP/1.1 500 x\n\n",
+    ],
     ids=repr,
 )
 def test_item_76_body_that_looks_like_a_header(scgid, output):
     scgid.expect(text="(?i)content-type", optional=True)
-    gap = b"\r\n\r\n" if b"\r\n\r\n" in output[:30] and b"Content" in output else b"\n\n"
+    gap = (
+        b"\r\n\r\n" if b"\r\n\r\n" in output[:30] and b"Content" in output else b"\n\n"
+    )
     assert good(scgid, output, 200).body == output.partition(gap)[2]
 
 
@@ -368,7 +432,9 @@ def test_item_76_body_that_looks_like_a_header(scgid, output):
 )
 def test_item_77_http_status_line(scgid, first, status, phrase):
     for end in ("\n", "\r\n"):
-        reply = good(scgid, "%s%sContent-Type: a/b%s%sx" % (first, end, end, end), status)
+        reply = good(
+            scgid, "%s%sContent-Type: a/b%s%sx" % (first, end, end, end), status
+        )
         assert reply.phrase == phrase
         assert b"HTTP/" not in reply.raw
         assert reply.body == b"x"
@@ -391,10 +457,15 @@ def test_header_in_single_bytes(scgid):
         interpreter="#!/usr/bin/perl\n",
     )
     reply = scgid.request("/cgi-bin/bytes.pl")
-    assert reply.raw == b"Status: 200 OK\r\nContent-Type: text/plain\r\nX-A: 1\r\n\r\nbody"
+    assert (
+        reply.raw == b"Status: 200 OK\r\nContent-Type: text/plain\r\nX-A: 1\r\n\r\nbody"
+    )
 
 
-@pytest.mark.parametrize("field", ["X-Accel-Redirect: /x", "X-Accel-Buffering: no", "X-Sendfile: /etc/passwd"])
+@pytest.mark.parametrize(
+    "field",
+    ["X-Accel-Redirect: /x", "X-Accel-Buffering: no", "X-Sendfile: /etc/passwd"],
+)
 def test_accel_fields(scgid, field):
     scgid.expect(text="(?i)x-", optional=True)
     output = field + "\nContent-Type: a/b\n\nx"

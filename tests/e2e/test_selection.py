@@ -19,7 +19,10 @@ def test_item_35_longest_prefix_on_segments(start):
                     "/cgi": {"root": "{cgi}/short"},
                     "/cgi-x": {"root": "{cgi}/dash"},
                     "/cgi/deep": {"root": "{cgi}/deep"},
-                    "/cgi/one": {"script": "{cgi}/tell.py", "args": 'first "the second"'},
+                    "/cgi/one": {
+                        "script": "{cgi}/tell.py",
+                        "args": 'first "the second"',
+                    },
                 },
             )
         },
@@ -76,8 +79,20 @@ def test_item_36_walk_stops_at_the_first_file(scgid):
 
 
 def test_item_36_directory(start):
-    one = start({"www": ({}, {"/cgi-bin": {"root": "{cgi}", "index": "none.cgi index.cgi"}, "/bare": {"root": "{cgi}"}})})
-    one.script("with/index.cgi", "printf 'Content-Type: a/b\\n\\nindex %s' \"$SCRIPT_NAME\"")
+    one = start(
+        {
+            "www": (
+                {},
+                {
+                    "/cgi-bin": {"root": "{cgi}", "index": "none.cgi index.cgi"},
+                    "/bare": {"root": "{cgi}"},
+                },
+            )
+        }
+    )
+    one.script(
+        "with/index.cgi", "printf 'Content-Type: a/b\\n\\nindex %s' \"$SCRIPT_NAME\""
+    )
     one.script("without/other.cgi", "exit 1")
     for path in ("/cgi-bin/with/", "/cgi-bin/with"):
         reply = one.request(path)
@@ -142,7 +157,8 @@ def test_item_39_argv0(scgid):
 
 
 @pytest.mark.parametrize(
-    "query", ["-s", "%2Ds", "%AD-d", "%AD%64+allow_url_include%3d1", "a+b", "--help", "+"]
+    "query",
+    ["-s", "%2Ds", "%AD-d", "%AD%64+allow_url_include%3d1", "a+b", "--help", "+"],
 )
 def test_item_40_no_arguments_from_the_query(scgid, query):
     plain = scgid.tell()["argv"]
@@ -165,9 +181,13 @@ def test_item_41_the_state_of_a_worker(scgid):
 
 
 def signals_of_a_worker(one):
-    one.script("signals.sh", "printf 'Content-Type: a/b\\n\\n'\nexec cat /proc/self/status")
+    one.script(
+        "signals.sh", "printf 'Content-Type: a/b\\n\\n'\nexec cat /proc/self/status"
+    )
     text = one.request("/cgi-bin/signals.sh").body.decode()
-    values = {name: value for name, _, value in (l.partition(":") for l in text.splitlines())}
+    values = {
+        name: value for name, _, value in (l.partition(":") for l in text.splitlines())
+    }
     return {name: int(values[name], 16) for name in ("SigBlk", "SigIgn", "SigCgt")}
 
 
@@ -218,7 +238,9 @@ def test_item_42_missing_shebang(scgid):
 
 def test_symlinks(start):
     modes = ("inside", "owner", "any", "none")
-    one = start({"www": ({}, {"/" + m: {"root": "{cgi}", "symlinks": m} for m in modes})})
+    one = start(
+        {"www": ({}, {"/" + m: {"root": "{cgi}", "symlinks": m} for m in modes})}
+    )
     outside = one.directory / "outside.sh"
     outside.write_text("#!/bin/sh\nprintf 'Content-Type: a/b\\n\\nran'\n")
     outside.chmod(0o755)
@@ -253,10 +275,26 @@ def test_symlinks_owner_refuses_another_owner(start):
 
 def test_handler(start):
     one = start(
-        {"www": ({}, {"/cgi-bin": {"root": "{cgi}", "handler.txt": "/bin/cat", "handler.py": "/usr/bin/python3"}})}
+        {
+            "www": (
+                {},
+                {
+                    "/cgi-bin": {
+                        "root": "{cgi}",
+                        "handler.txt": "/bin/cat",
+                        "handler.py": "/usr/bin/python3",
+                    }
+                },
+            )
+        }
     )
     one.script("page.txt", "Content-Type: a/b\n\nof cat", mode=0o644, interpreter=None)
-    one.script("app.py", "print('Content-Type: a/b\\n\\nof python')", mode=0o644, interpreter=None)
+    one.script(
+        "app.py",
+        "print('Content-Type: a/b\\n\\nof python')",
+        mode=0o644,
+        interpreter=None,
+    )
     assert one.request("/cgi-bin/page.txt").body == b"of cat"
     assert one.request("/cgi-bin/app.py").body == b"of python\n"
     one.script("page.other", "x", mode=0o644, interpreter=None)
@@ -265,7 +303,9 @@ def test_handler(start):
 
 
 def test_allow_names(start):
-    one = start({"www": ({}, {"/cgi-bin": {"root": "{cgi}", "allow_names": "*.cgi special"}})})
+    one = start(
+        {"www": ({}, {"/cgi-bin": {"root": "{cgi}", "allow_names": "*.cgi special"}})}
+    )
     for name in ("a.cgi", "special", "b.sh"):
         one.script(name, "printf 'Content-Type: a/b\\n\\nran'")
     assert one.request("/cgi-bin/a.cgi").status == 200
@@ -277,7 +317,7 @@ def test_allow_names(start):
 
 
 HELLO = (
-    '#include <stdio.h>\n'
+    "#include <stdio.h>\n"
     'int main(void) { puts("Content-Type: a/b\\n\\nbinary"); return 0; }\n'
 )
 
@@ -296,7 +336,9 @@ def test_very_long_path(scgid):
     assert reply.status in (404, 400, 414), reply
 
 
-@pytest.mark.parametrize("name", ["new\nline", "t\u00e4st", "esc\x1b[31m", "tab\t", "quote\"'", "-n"])
+@pytest.mark.parametrize(
+    "name", ["new\nline", "t\u00e4st", "esc\x1b[31m", "tab\t", "quote\"'", "-n"]
+)
 def test_odd_names(scgid, name):
     scgid.script(name, "printf 'Content-Type: a/b\\n\\nodd'")
     reply = scgid.request("/cgi-bin/" + name, REQUEST_URI="/x")
@@ -308,7 +350,9 @@ def test_odd_names(scgid, name):
     assert entry["status"] in (200, "200")
 
 
-@pytest.mark.parametrize("path", ["/no\nwarn x", "/\x1b[2J", "/\u00e4", '/a" reason="fake'])
+@pytest.mark.parametrize(
+    "path", ["/no\nwarn x", "/\x1b[2J", "/\u00e4", '/a" reason="fake']
+)
 def test_log_injection(scgid, path):
     scgid.expect(reason="no-map")
     reply = scgid.request(path, REQUEST_URI="/x", HTTP_USER_AGENT="\r\n\x1b")

@@ -14,7 +14,10 @@ TELL = "/cgi-bin/tell.py"
 def test_item_12_no_content_length_without_a_body(scgid, method):
     if method == "HEAD":
         # The body of the answer to HEAD is not sent: let the log tell.
-        scgid.script("length.sh", 'echo "length=${CONTENT_LENGTH-unset}" >&2\nprintf "Content-Type: a/b\\n\\n"')
+        scgid.script(
+            "length.sh",
+            'echo "length=${CONTENT_LENGTH-unset}" >&2\nprintf "Content-Type: a/b\\n\\n"',
+        )
         assert scgid.request("/cgi-bin/length.sh", method="HEAD").status == 200
         scgid.wait_line("length=unset")
         return
@@ -170,7 +173,8 @@ def test_item_21_double_slashes_and_encoded_slash(scgid):
 
 
 @pytest.mark.parametrize(
-    "uri", ["/cgi-bin/tell.py%00", "/cgi-bin/tell.py/%00x", "/%00", "/cgi-bin/tell.py%00.php"]
+    "uri",
+    ["/cgi-bin/tell.py%00", "/cgi-bin/tell.py/%00x", "/%00", "/cgi-bin/tell.py%00.php"],
 )
 def test_item_22_encoded_nul(scgid, uri):
     scgid.expect(reason="bad-request")
@@ -179,7 +183,9 @@ def test_item_22_encoded_nul(scgid, uri):
     assert scgid.failure(reply)["reason"] == "bad-request"
 
 
-@pytest.mark.parametrize("uri", ["/cgi-bin/%", "/cgi-bin/%4", "/cgi-bin/%zz", "nothing", ""])
+@pytest.mark.parametrize(
+    "uri", ["/cgi-bin/%", "/cgi-bin/%4", "/cgi-bin/%zz", "nothing", ""]
+)
 def test_item_22_broken_escapes(scgid, uri):
     scgid.expect(reason="bad-request")
     reply = scgid.request(TELL, DOCUMENT_URI=None, REQUEST_URI=uri)
@@ -232,13 +238,29 @@ def test_item_27_authorization(scgid):
 
 @pytest.mark.parametrize(
     "name",
-    ["HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_CONNECTION", "HTTP_TRANSFER_ENCODING"],
+    [
+        "HTTP_CONTENT_LENGTH",
+        "HTTP_CONTENT_TYPE",
+        "HTTP_CONNECTION",
+        "HTTP_TRANSFER_ENCODING",
+    ],
 )
 def test_item_28_29_removed_headers(scgid, name):
     assert name not in scgid.tell(**{name: "1"})["env"]
 
 
-@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "Http_Proxy", "HTTP_proxy", "ALL_PROXY", "HTTPS_PROXY", "https_proxy"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HTTP_PROXY",
+        "http_proxy",
+        "Http_Proxy",
+        "HTTP_proxy",
+        "ALL_PROXY",
+        "HTTPS_PROXY",
+        "https_proxy",
+    ],
+)
 def test_item_30_proxy(scgid, name):
     reply = scgid.request(TELL, **{name: "http://evil.example/"})
     assert reply.status == 200
@@ -279,7 +301,18 @@ def test_item_33_dangerous_names_are_refused(scgid):
 
 def test_item_33_the_daemons_environment_is_not_inherited(start):
     one = start(
-        {"www": ({"env.FROM_POOL": "p"}, {"/cgi-bin": {"root": "{cgi}", "env.FROM_MAP": "m", "env.PATH": "/opt/bin:/bin"}})},
+        {
+            "www": (
+                {"env.FROM_POOL": "p"},
+                {
+                    "/cgi-bin": {
+                        "root": "{cgi}",
+                        "env.FROM_MAP": "m",
+                        "env.PATH": "/opt/bin:/bin",
+                    }
+                },
+            )
+        },
         environment={"LEAKED_FROM_START": "1", "HOME": "/root"},
     )
     env = one.tell()["env"]
@@ -290,13 +323,17 @@ def test_item_33_the_daemons_environment_is_not_inherited(start):
 
 
 def test_request_comes_before_configured_environment(start):
-    one = start({"www": ({"env.WHO": "configuration"}, {"/cgi-bin": {"root": "{cgi}"}})})
+    one = start(
+        {"www": ({"env.WHO": "configuration"}, {"/cgi-bin": {"root": "{cgi}"}})}
+    )
     assert one.tell()["env"]["WHO"] == "configuration"
     assert one.tell(WHO="request")["env"]["WHO"] == "request"
 
 
 def test_item_34_variables_for_php(scgid):
-    env = scgid.tell(SCRIPT_FILENAME="proxy:scgi://127.0.0.1:4000/x.php", DOCUMENT_ROOT="/srv/www")["env"]
+    env = scgid.tell(
+        SCRIPT_FILENAME="proxy:scgi://127.0.0.1:4000/x.php", DOCUMENT_ROOT="/srv/www"
+    )["env"]
     assert env["REDIRECT_STATUS"] == "200"
     assert env["SCRIPT_FILENAME"] == str(scgid.cgi / "tell.py")
     assert env["DOCUMENT_ROOT"] == "/srv/www"

@@ -242,8 +242,10 @@ class Scgid:
     # Configuration
 
     def expand(self, value):
-        return str(value).replace("{cgi}", str(self.cgi)).replace(
-            "{dir}", str(self.directory)
+        return (
+            str(value)
+            .replace("{cgi}", str(self.cgi))
+            .replace("{dir}", str(self.directory))
         )
 
     def write_configuration(self, pools, tcp):
@@ -269,9 +271,7 @@ class Scgid:
                 pool["listen_group"] = WEB_GROUP
             pool.update(keys)
             write_section(lines, name, pool)
-            write_section(
-                lines, name + " /-probe", {"script": self.cgi / "hello.sh"}
-            )
+            write_section(lines, name + " /-probe", {"script": self.cgi / "hello.sh"})
             for prefix, section in maps.items():
                 write_section(lines, "%s %s" % (name, prefix), section)
         self.configuration.write_text(self.expand("\n".join(lines)))
@@ -309,7 +309,9 @@ class Scgid:
     def wait_ready(self):
         def is_ready():
             self.read_log()
-            if any(" ready" in l.message or l.message == "ready" for l in self.log_lines):
+            if any(
+                " ready" in l.message or l.message == "ready" for l in self.log_lines
+            ):
                 return True
             if self.process.poll() is not None:
                 raise AssertionError(
@@ -501,7 +503,9 @@ class Scgid:
             self.probe(pool)
         wait_for(
             lambda: self.picture() == self.baseline,
-            lambda_text(lambda: "baseline %r, now %r" % (self.baseline, self.picture())),
+            lambda_text(
+                lambda: "baseline %r, now %r" % (self.baseline, self.picture())
+            ),
             8.0,
             0.02,
         )
@@ -576,18 +580,22 @@ class Scgid:
         except subprocess.TimeoutExpired:
             tail = self.tail()
             self.kill()
-            raise AssertionError("still there %.0f s after a signal:\n%s" % (timeout, tail))
+            raise AssertionError(
+                "still there %.0f s after a signal:\n%s" % (timeout, tail)
+            )
         self.stopped = True
         self.log_stream.close()
-        assert code == 0, "exit %d:\n%s" % (code, self.tail())
-        wait_for(
-            lambda: not [p for p in pids if title(p).startswith("scgid: ")],
-            "every process to end",
-        )
-        left = [path for path in self.sockets.values() if os.path.exists(path)]
-        assert not left, "sockets left: %r" % left
-        self.check_log()
-        self.clean()
+        try:
+            assert code == 0, "exit %d:\n%s" % (code, self.tail())
+            wait_for(
+                lambda: not [p for p in pids if title(p).startswith("scgid: ")],
+                "every process to end",
+            )
+            left = [path for path in self.sockets.values() if os.path.exists(path)]
+            assert not left, "sockets left: %r" % left
+            self.check_log()
+        finally:
+            self.clean()
 
     def kill(self):
         """For an instance that is beyond repair."""

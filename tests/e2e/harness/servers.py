@@ -99,7 +99,9 @@ class Server:
         try:
             connection.request(method, path, body=body, headers=headers)
             answer = connection.getresponse()
-            page = Page(answer.status, answer.getheaders(), answer.read(), answer.reason)
+            page = Page(
+                answer.status, answer.getheaders(), answer.read(), answer.reason
+            )
         finally:
             connection.close()
         page.id = request_id
@@ -109,7 +111,9 @@ class Server:
         """curl's exit code and output."""
         self.scgid.touched = True
         done = subprocess.run(
-            ["curl", "-s", "-S", "--max-time", "30"] + list(arguments) + [self.url(path)],
+            ["curl", "-s", "-S", "--max-time", "30"]
+            + list(arguments)
+            + [self.url(path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )

@@ -8,12 +8,12 @@ import sys
 
 with open("/proc/self/environ", "rb") as stream:
     pairs = [
-        p.decode("latin-1").partition("=")
-        for p in stream.read().split(b"\0")
-        if p
+        p.decode("latin-1").partition("=") for p in stream.read().split(b"\0") if p
     ]
 with open("/proc/self/status") as stream:
-    status = {name: value.strip() for name, _, value in (l.partition(":") for l in stream)}
+    status = {
+        name: value.strip() for name, _, value in (l.partition(":") for l in stream)
+    }
 with open("/proc/self/cmdline", "rb") as stream:
     argv = [a.decode("latin-1") for a in stream.read().split(b"\0")[:-1]]
 listing = os.listdir("/proc/self/fd")
@@ -25,7 +25,9 @@ facts = {
     "argv": argv,
     "cwd": os.getcwd(),
     # The listing itself held one descriptor.
-    "descriptors": sorted(int(n) for n in listing if os.path.exists("/proc/self/fd/" + n)),
+    "descriptors": sorted(
+        int(n) for n in listing if os.path.exists("/proc/self/fd/" + n)
+    ),
     "uid": os.getresuid(),
     "gid": os.getresgid(),
     "groups": os.getgroups(),
@@ -35,7 +37,8 @@ facts = {
     "sid": os.getsid(0),
     "no_new_privs": status.get("NoNewPrivs"),
     "stdin_regular": stat.S_ISREG(stdin.st_mode),
-    "stdin_null": stat.S_ISCHR(stdin.st_mode) and stdin.st_rdev == os.stat("/dev/null").st_rdev,
+    "stdin_null": stat.S_ISCHR(stdin.st_mode)
+    and stdin.st_rdev == os.stat("/dev/null").st_rdev,
 }
 if facts["stdin_regular"]:
     facts["offset"] = os.lseek(0, 0, os.SEEK_CUR)
