@@ -133,6 +133,7 @@ front_on_writable(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	buffer_consume(&r->out, (size_t)n);
+	relay_note_stall(r);
 	r->stalled_at = clock_now();
 	if (r->out.length > 0)
 		return;
@@ -159,6 +160,7 @@ front_has_progressed(struct request *r)
 	if (ioctl(r->front_fd, TIOCOUTQ, &unsent) == -1 || unsent == r->unsent)
 		return false;
 	r->unsent = unsent;
+	relay_note_stall(r);
 	r->stalled_at = clock_now();
 	return true;
 }
