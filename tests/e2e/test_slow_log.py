@@ -7,7 +7,7 @@ import pytest
 
 from conftest import STANDARD_MAPS, STANDARD_POOL
 from harness.client import encode, wait_for
-from harness.daemon import IS_ROOT, POOL_USER, Scgid
+from harness.daemon import Scgid
 
 PARTS = ["receive_ms", "queue_ms", "start_ms", "first_ms", "body_ms", "front_ms", "after_ms"]
 
