@@ -437,7 +437,7 @@ test_rules(void **state)
 	m.code = SIGTERM;
 	m.type = (enum protocol_type)0;
 	refuse(m);
-	m.type = (enum protocol_type)6;
+	m.type = (enum protocol_type)(PROTOCOL_HELLO + 1);
 	refuse(m);
 }
 
