@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -185,8 +186,12 @@ test_descriptors(void **state)
 static void
 test_end(void **state)
 {
+	struct pollfd control = {team.control, POLLIN, 0};
+
 	(void)state;
 	fd_close(&gateway);
+	/* The child has a copy, at first. */
+	assert_int_equal(poll(&control, 1, 5000), 1);
 	pulse_receive(&team);
 	assert_killed();
 }
