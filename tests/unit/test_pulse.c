@@ -34,18 +34,16 @@ begin(void **state)
 
 	(void)state;
 	memset(&team, 0, sizeof(team));
-	if (fd_message_pair(ends) == -1)
+	/* Before there is a socket, so that it has no copy of either end. */
+	if ((team.gateway.pid = fork()) == 0)
+		for (;;)
+			pause();
+	if (team.gateway.pid == -1 || fd_message_pair(ends) == -1)
 		return -1;
 	team.pool = &pool;
 	team.control = ends[0];
 	gateway = ends[1];
-	if ((team.gateway.pid = fork()) == 0) {
-		close(ends[0]);
-		close(ends[1]);
-		for (;;)
-			pause();
-	}
-	return team.gateway.pid == -1 ? -1 : 0;
+	return 0;
 }
 
 static int
