@@ -22,6 +22,7 @@ struct pulse {
 	struct gateway_pulse last; /* zeroed until there is one */
 	bool is_live;		   /* the gateway has said so */
 	bool is_asked;		   /* and has not answered yet */
+	bool has_failed;	   /* a role of its died before it lived */
 	uint64_t served;	   /* by the gateways before this one */
 	uint64_t failed;
 };
@@ -40,8 +41,14 @@ struct heart {
 void pulse_end(struct team *t);
 void pulse_receive(struct team *t);
 
-/* pulse_all_live: whether every team of `g` has said that it lives. */
-bool pulse_all_live(struct generation *g);
+enum pulse_start {
+	PULSE_STARTING, /* some teams have neither lived nor died */
+	PULSE_STARTED,	/* none is left of these, and some live */
+	PULSE_DEAD	/* every team has died without having lived */
+};
+
+/* pulse_judge_start: how the start of `g` goes. */
+enum pulse_start pulse_judge_start(struct generation *g);
 
 /*
  * pulse_wait: wait until `when` (0: for ever) or a signal outside of

@@ -94,13 +94,19 @@ pulse_receive(struct team *t)
 		t->pulse.is_asked = false;
 }
 
-bool
-pulse_all_live(struct generation *g)
+enum pulse_start
+pulse_judge_start(struct generation *g)
 {
+	bool some_live = false, some_start = false;
+
 	FOR_EACH_TEAM(g, p, t)
-	if (!t->pulse.is_live)
-		return false;
-	return true;
+	{
+		some_live |= t->pulse.is_live;
+		some_start |= !t->pulse.is_live && !t->pulse.has_failed;
+	}
+	if (some_start)
+		return PULSE_STARTING;
+	return some_live ? PULSE_STARTED : PULSE_DEAD;
 }
 
 static nfds_t

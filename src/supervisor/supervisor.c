@@ -145,10 +145,7 @@ log_death(struct supervisor *s, const struct team *t, int launcher, int status)
 
 static void enter_state(struct supervisor *s, enum supervisor_state state);
 
-/*
- * A role that cannot even begin is as final as a socket that cannot be bound,
- * until all have lived; whoever started us is waiting for the answer.
- */
+/* Whoever started us is waiting for the answer. */
 static void
 fail_start(struct supervisor *s)
 {
@@ -170,8 +167,8 @@ reap(struct supervisor *s)
 		if (!find_role(s, pid, &team, &launcher))
 			continue; /* was an orphan */
 		log_death(s, team, launcher, status);
-		if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
-			fail_start(s);
+		if (!team->pulse.is_live)
+			team->pulse.has_failed = true;
 		if (launcher != -1) {
 			role_throttle(&team->launchers[launcher]);
 			s->has_orphans = true;
@@ -346,13 +343,21 @@ handle_signals(struct supervisor *s)
 	}
 }
 
-/* Every role may have said that it lives. */
+/*
+ * A pool that cannot start is tried again and again, ever later; the others
+ * serve.  If no pool can, that is final.
+ */
 static void
 finish_start(struct supervisor *s)
 {
-	if (s->state != SUPERVISOR_STARTING || !pulse_all_live(current(s)))
+	enum pulse_start how;
+
+	if (s->state != SUPERVISOR_STARTING)
 		return;
-	if (daemon_ready(&s->daemon) == -1)
+	how = pulse_judge_start(current(s));
+	if (how == PULSE_STARTING)
+		return;
+	if (how == PULSE_DEAD || daemon_ready(&s->daemon) == -1)
 		fail_start(s);
 	else
 		enter_state(s, SUPERVISOR_SERVING);
@@ -362,7 +367,7 @@ static void
 deadline_passed(struct supervisor *s)
 {
 	if (s->state == SUPERVISOR_STARTING)
-		fail_start(s);
+		fail_start(s); /* hangs: neither lives nor dies */
 	else
 		enter_state(s,
 		    s->state == SUPERVISOR_DRAINING ? SUPERVISOR_STOPPING

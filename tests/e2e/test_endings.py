@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from conftest import STANDARD_MAPS, STANDARD_POOL
 from harness.client import Connection, encode, nginx_params, wait_for
-from harness.daemon import IS_ROOT, POOL_USER, program
+from harness.daemon import IS_ROOT, POOL_USER, program, public_directory
 
 
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
@@ -231,3 +232,32 @@ def wait_socket(one):
     path = one.sockets["www"]
     wait_for(lambda: os.path.exists(path), "the socket")
     return path
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="needs a chroot")
+def test_a_pool_that_cannot_start_leaves_the_others(start):
+    """It is tried ever less often; the others serve as before."""
+    jail = public_directory("jail")
+    (jail / "cgi").mkdir(mode=0o755)
+    maps = {"/cgi-bin": {"root": "/cgi"}}
+    pool = dict(STANDARD_POOL, chroot=jail, user="nobody")
+    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, ready=True)
+    text = one.configuration.read_text()
+    lines = ["[bad]", "listen = %s/bad.sock" % one.directory]
+    lines += ["%s = %s" % item for item in pool.items()] + ["[bad /cgi-bin]", "root = /cgi"]
+    one.configuration.write_text(text + "\n" + "\n".join(lines) + "\n")
+    one.expect(text="launcher bad|gateway bad|lost a launcher|one user|gateways' user", optional=True)
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_line("reloaded")
+    wait_for(lambda: one.roles("launcher bad"), "the new pool")
+    shutil.rmtree(jail)
+    os.kill(one.role("launcher bad"), signal.SIGKILL)
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:
+        assert one.request("/cgi-bin/hello.sh").status == 200
+        time.sleep(0.1)
+    deaths = [l for l in one.recent() if "launcher bad exited with status 1" in l.text]
+    assert 2 <= len(deaths) <= 8, deaths
+    one.configuration.write_text(text)
+    one.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: not one.roles("gateway bad"), "the pool to go", 10.0)
