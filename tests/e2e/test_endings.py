@@ -241,7 +241,8 @@ def test_a_pool_that_cannot_start_leaves_the_others(start):
     (jail / "cgi").mkdir(mode=0o755)
     maps = {"/cgi-bin": {"root": "/cgi"}}
     pool = dict(STANDARD_POOL, chroot=jail, user="nobody")
-    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, ready=True)
+    # A leak sanitizer cannot do its work in a chroot.
+    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, build="SCGID_BUILD_RELEASE")
     text = one.configuration.read_text()
     lines = ["[bad]", "listen = %s/bad.sock" % one.directory]
     lines += ["%s = %s" % item for item in pool.items()] + ["[bad /cgi-bin]", "root = /cgi"]

@@ -174,6 +174,7 @@ def test_fork_bomb(start):
         assert one.request("/cgi-bin/hello.sh").status == 200
         assert one.request("/cgi-bin/hello.sh", pool="other").status == 200
     assert 30 < most <= limit
+    assert bomb.read_some().startswith(b"Status: 200")
     bomb.abort()
     one.expect(reason="client-aborted", optional=True)
     wait_for(lambda: not one.workers(), "the bomb to end", 10.0)
