@@ -66,8 +66,8 @@ def test_units_are_valid(tmp_path):
     for name in SERVICES + SOCKETS:
         text = re.sub(r"(?m)^(Exec\w+=)/\S*/scgid ", r"\1%s " % program("scgid"), unit(name))
         (tmp_path / name).write_text(text)
-        (tmp_path / name.replace("@.", "@nobody.")).write_text(text)
-    names = [n.replace("@.", "@nobody.") for n in SERVICES + SOCKETS]
+        (tmp_path / name.replace("@.", "@daemon.")).write_text(text)
+    names = [n.replace("@.", "@daemon.") for n in SERVICES + SOCKETS]
     done = subprocess.run(
         [ANALYZE, "verify", "--man=no", "--no-pager"] + [str(tmp_path / n) for n in names],
         stdout=subprocess.PIPE,
