@@ -331,8 +331,9 @@ check_peers(struct parse *p, const struct config_pool *pool)
 	for (size_t i = 0; i < pool->listener_count; i++) {
 		const struct config_listener *l = &pool->listeners[i];
 
-		if (l->address.ss_family == AF_UNIX || addresses)
-			continue;
+		if (l->address.ss_family == AF_UNIX || addresses ||
+		    l->passed != NULL)
+			continue; /* what is passed is judged when it is here */
 		if (!listener_is_local(l))
 			parse_error(p, p->file, l->line,
 			    "listen: %s is not a loopback address: whoever "

@@ -140,8 +140,17 @@ is_loopback(const struct sockaddr_storage *address)
 }
 
 /* What is wrong with a passed descriptor, or NULL. */
+static bool
+allows(const struct config_pool *pool, bool users)
+{
+	for (size_t i = 0; i < pool->peer_count; i++)
+		if ((pool->peers[i].family == AF_UNIX) == users)
+			return true;
+	return false;
+}
+
 static const char *
-judge(int fd)
+judge(int fd, const struct config_pool *pool)
 {
 	struct sockaddr_storage address;
 	socklen_t length = sizeof(address);
@@ -160,10 +169,13 @@ judge(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == -1 ||
 	    !listens)
 		return "does not listen (Accept=no is needed)";
-	if (address.ss_family != AF_UNIX && !is_loopback(&address))
+	if (address.ss_family == AF_UNIX || allows(pool, false))
+		return NULL;
+	if (!is_loopback(&address))
 		return "is not on a loopback address, and anyone could run "
-		       "the scripts";
-	return NULL;
+		       "the scripts (allow the front end's address)";
+	return allows(pool, true) ? "is a port, and allow names users only"
+				  : NULL;
 }
 
 /* Says what there is, for who asked for something else. */
@@ -205,7 +217,7 @@ check_listener(const struct config *config, const struct config_pool *pool,
 		if (!is_meant(config, listener->passed, passed.names[i]))
 			continue;
 		found++;
-		if ((fault = judge(fd)) == NULL)
+		if ((fault = judge(fd, pool)) == NULL)
 			continue;
 		log_warnx("pool %s: listen = %s: descriptor %d, named %s, %s",
 		    pool->name, listener->text, fd, escaped(passed.names[i]),

@@ -21,7 +21,7 @@ from harness.client import (
     run_threads,
     wait_for,
 )
-from harness.daemon import build_directory, is_sanitised
+from harness.daemon import Scgid, build_directory, is_sanitised
 
 HOSTILE = [
     b"\0" * 100,
@@ -84,12 +84,7 @@ def test_random_damage(scgid):
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 def test_close_at_every_offset(scgid, tcp):
     scgid.expect(reason="client-aborted", optional=True)
-    params = [
-        ("CONTENT_LENGTH", 4),
-        ("SCGI", 1),
-        ("REQUEST_METHOD", "POST"),
-        ("REQUEST_URI", "/cgi-bin/cat.sh"),
-    ]
+    params = [("CONTENT_LENGTH", 4), ("SCGI", 1), ("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/cgi-bin/cat.sh")]
     data = encode(params, b"four")
     for cut in range(len(data) + 1):
         with scgid.connect(tcp=tcp) as connection:
@@ -100,9 +95,7 @@ def test_close_at_every_offset(scgid, tcp):
 
 def test_abort_while_the_answer_is_sent(scgid):
     """The reader leaves in the middle of 20 MB."""
-    scgid.script(
-        "flood2.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 20000000 /dev/zero"
-    )
+    scgid.script("flood2.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 20000000 /dev/zero")
     scgid.expect(reason="client-aborted", optional=True)
     for tcp in (False, True):
         with scgid.start("/cgi-bin/flood2.sh", tcp=tcp) as connection:
@@ -114,9 +107,7 @@ def test_a_reader_that_stops_reading(start):
     """It costs a slot until a timeout, not for ever."""
     pool = dict(STANDARD_POOL, idle_timeout="500ms", script_timeout="1500ms")
     one = start({"www": (pool, STANDARD_MAPS)})
-    one.script(
-        "flood.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 20000000 /dev/zero"
-    )
+    one.script("flood.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 20000000 /dev/zero")
     one.expect(text="reason=", optional=True)
     with one.start("/cgi-bin/flood.sh") as connection:
         connection.read_some(100)
@@ -212,38 +203,44 @@ def test_script_is_replaced_under_load(scgid):
 
 
 def test_script_that_spins(start):
-    one = start(
-        {"www": (dict(STANDARD_POOL, script_timeout="600ms", workers=1), STANDARD_MAPS)}
-    )
+    one = start({"www": (dict(STANDARD_POOL, script_timeout="600ms", workers=1), STANDARD_MAPS)})
     one.script("spin.sh", "while :; do :; done")
     one.expect(text="reason=(script|first-byte)-timeout")
     assert one.request("/cgi-bin/spin.sh").status == 504
     assert one.request("/cgi-bin/hello.sh").status == 200
 
 
+class SmallSpool(Scgid):
+    """Its spool directory is a file system of 64 KiB, from the start on: a
+    gateway knows the directory that was there when it started."""
+
+    def mount(self, options):
+        return subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.spool)],
+            stderr=subprocess.DEVNULL,
+        ).returncode
+
+    def write_configuration(self, pools, tcp):
+        if self.mount("size=64k,mode=1777") != 0:
+            pytest.skip("this machine does not let us mount")
+        super().write_configuration(pools, tcp)
+
+    def clean(self):
+        subprocess.run(["umount", "-l", str(self.spool)])
+        super().clean()
+
+
+@pytest.mark.root
 def test_spool_is_full(start):
     """503, and nothing is lost once there is room again."""
-    one = start({"www": (dict(STANDARD_POOL, body_memory="0"), STANDARD_MAPS)})
-    if os.getuid() != 0:
-        pytest.skip("needs root, to mount")
-    mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=1777", "tmpfs", str(one.spool)],
-        stderr=subprocess.DEVNULL,
-    )
-    if mount.returncode:
-        pytest.skip("this machine does not let us mount")
-    try:
-        one.expect(reason="spool-failed")
-        reply = one.request("/cgi-bin/cat.sh", b"x" * 1000000, method="POST")
-        assert reply.status == 503
-        assert (
-            one.request("/cgi-bin/cat.sh", b"x" * 10000, method="POST").body
-            == b"x" * 10000
-        )
-    finally:
-        wait_for(
-            lambda: subprocess.run(["umount", str(one.spool)]).returncode == 0, "umount"
-        )
+    one = SmallSpool({"www": (dict(STANDARD_POOL, body_memory="0"), STANDARD_MAPS)})
+    one.touched = True
+    start.own.append(one)
+    one.expect(reason="spool-failed")
+    reply = one.request("/cgi-bin/cat.sh", b"x" * 1000000, method="POST")
+    assert reply.status == 503
+    assert one.request("/cgi-bin/cat.sh", b"x" * 10000, method="POST").body == b"x" * 10000
+    assert one.mount("remount,size=8m") == 0
     body = b"y" * 1000000
     assert one.request("/cgi-bin/cat.sh", body, method="POST").body == body
 
@@ -286,16 +283,7 @@ def inject(start, tmp_path):
 
     def begin(*specs, pool=None):
         calls = ",".join(sorted({c for s in specs for c in s.split(":")[0].split(",")}))
-        prefix = [
-            STRACE,
-            "-D",
-            "-f",
-            "-qq",
-            "-o",
-            str(tmp_path / "trace"),
-            "-e",
-            "trace=" + calls,
-        ]
+        prefix = [STRACE, "-D", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=" + calls]
         for spec in specs:
             prefix += ["-e", "inject=" + spec]
         one = start(
@@ -309,11 +297,7 @@ def inject(start, tmp_path):
     return begin
 
 
-FALLBACKS = [
-    "openat2:error=ENOSYS",
-    "close_range:error=ENOSYS",
-    "memfd_create:error=ENOSYS",
-]
+FALLBACKS = ["openat2:error=ENOSYS", "close_range:error=ENOSYS", "memfd_create:error=ENOSYS"]
 
 
 @injection
@@ -378,16 +362,7 @@ def test_now_and_then(inject, spec, statuses):
 @pytest.mark.parametrize("call", ["setgroups", "setresuid", "setresgid"])
 def test_privileges_that_cannot_be_dropped(start, tmp_path, call):
     """Nothing is served with rights that should have been given up."""
-    prefix = [
-        STRACE,
-        "-D",
-        "-f",
-        "-qq",
-        "-o",
-        str(tmp_path / "trace"),
-        "-e",
-        "trace=" + call,
-    ]
+    prefix = [STRACE, "-D", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=" + call]
     prefix += ["-e", "inject=%s:error=EPERM" % call]
     one = start(
         {"www": (STANDARD_POOL, STANDARD_MAPS)},
@@ -438,11 +413,7 @@ def test_no_needless_system_call(start, tmp_path):
         wait_for(lambda: not one.workers(), "workers to end")
         tracer.terminate()
         tracer.wait(10)
-        lines = [
-            l
-            for l in trace.read_text().splitlines()
-            if "(" in l and not l.startswith("---")
-        ]
+        lines = [l for l in trace.read_text().splitlines() if "(" in l and not l.startswith("---")]
         counts[what] = len(lines) / requests
     print(counts)
     assert counts["gateway www"] <= 40, counts

@@ -222,6 +222,7 @@ def test_item_82_client_abort_kill_after_the_grace(scgid):
     assert int(entry["signal"]) == 9
 
 
+@pytest.mark.root  # nobody else sees the descriptors of a role
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 def test_item_82_client_abort_while_it_waits(start, tcp):
     """A request whose client left the queue starts nothing."""
@@ -465,6 +466,7 @@ def test_item_88_fork_exhaustion(start):
     assert one.request("/cgi-bin/hello.sh").status == 200
 
 
+@pytest.mark.root  # nobody else sees the descriptors of a role
 def test_item_88_descriptor_exhaustion_in_the_gateway(start):
     """Requests fail with 503 or wait; none is lost, the daemon lives."""
     one = start(
@@ -489,6 +491,7 @@ def test_item_88_descriptor_exhaustion_in_the_gateway(start):
     set_limit(gateway, resource.RLIMIT_NOFILE, old[0])
 
 
+@pytest.mark.root  # nobody else sees the descriptors of a role
 def test_item_88_descriptor_exhaustion_for_a_body(start):
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
     gateway = one.role("gateway www")
@@ -510,6 +513,7 @@ def test_item_88_descriptor_exhaustion_for_a_body(start):
     assert one.failure(reply)["reason"] == "no-descriptors"
 
 
+@pytest.mark.root  # nobody else sees the descriptors of a role
 def test_item_88_descriptor_exhaustion_in_the_launcher(start):
     """The worker has the same limit: a program that needs few descriptors."""
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})

@@ -69,6 +69,7 @@ def test_large_response_to_a_slow_reader(lean):
     assert max(peak_kib(pid) for pid in ours(lean)) < 16 * 1024
 
 
+@pytest.mark.root  # nobody else sees the descriptors of a role
 def test_thousand_silent_connections(lean):
     """Under 8 MiB for all of them."""
     before = total_kib(lean)

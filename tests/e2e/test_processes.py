@@ -619,6 +619,7 @@ def test_pools_do_not_share_limits(start):
         connection.close()
 
 
+@pytest.mark.root  # nobody else sees the descriptors of a role
 def test_gateway_descriptors_do_not_leak_into_roles(scgid):
     """The launcher holds no listener; the gateway no more than it needs."""
     launcher = scgid.role("launcher www")
