@@ -389,6 +389,7 @@ def answers(one):
         return False
 
 
+@pytest.mark.root  # nobody else may trace a role
 @injection
 def test_no_needless_system_call(start, tmp_path):
     """A request without a body: the count of calls stays what we know it to be."""
