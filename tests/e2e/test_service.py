@@ -350,3 +350,63 @@ def test_without_a_manager_nothing_is_asked(scgid):
     time.sleep(1.0)
     calls = open("/proc/%d/status" % scgid.pid).read()
     assert re.search(r"voluntary_ctxt_switches:\s+(\d+)", calls).group(1) == before
+
+
+@systemd
+def test_reload_is_told(start, manager):
+    """RELOADING with its time, then READY; after a refused one too."""
+    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, environment=manager.environment())
+
+    def times(line):
+        return manager.lines().count(line)
+
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_line("reloaded")
+    wait_for(lambda: times("READY=1") == 2, "READY")
+    lines = manager.lines()
+    at = lines.index("RELOADING=1")
+    assert re.match(r"MONOTONIC_USEC=\d+$", lines[at + 1]), lines
+    assert abs(int(lines[at + 1].split("=")[1]) / 1e6 - time.clock_gettime(time.CLOCK_MONOTONIC)) < 10
+    assert lines.index("READY=1", at) > at
+    one.expect(text="unknown key|not reloaded|nonsense")
+    text = one.configuration.read_text()
+    one.configuration.write_text(text + "\nnonsense = 1\n")
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_line("not reloaded")
+    wait_for(lambda: times("READY=1") == 3, "READY")
+    assert times("RELOADING=1") == 2
+    one.configuration.write_text(text)
+
+
+@systemd
+def test_passed_sockets_over_a_reload(start, place):
+    """Kept, dropped, and taken again."""
+    path = str(place / "a")
+    own = str(place / "own")
+    kept = listening(socket.AF_UNIX, path)
+    pools = {"www": (dict(STANDARD_POOL, listen=["systemd:www", own]), STANDARD_MAPS)}
+    one = begin(start, pools, [("www", kept)])
+    kept.close()
+    one.wait_ready()
+    one.expect(text="named www, was passed, but no pool", optional=True)
+    text = one.configuration.read_text()
+
+    def reload():
+        seen = len([l for l in one.read_log() if l.message == "reloaded"])
+        one.process.send_signal(signal.SIGHUP)
+        wait_for(
+            lambda: len([l for l in one.read_log() if l.message == "reloaded"]) > seen, "the reload"
+        )
+
+    reload()
+    hello(path)
+    one.configuration.write_text(text.replace("listen = systemd:www\n", ""))
+    reload()
+    hello(own)
+    with Connection(path) as waiting:
+        waiting.send(encode(nginx_params("/cgi-bin/hello.sh")))
+        one.configuration.write_text(text)
+        reload()
+        assert waiting.read().body == b"hello\n"
+    hello(path)
+    wait_for(lambda: len(one.roles("gateway www")) == 1, "the old gateways to end")

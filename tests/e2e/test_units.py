@@ -309,3 +309,28 @@ def test_newsyslog():
         assert "G" in flags and "C" not in flags
         assert number == "30", "SIGUSR1 of FreeBSD"
         assert pid in (ROOT / "contrib/freebsd/scgid").read_text()
+
+
+def test_migration_examples_are_valid(tmp_path):
+    """Each of our configurations in contrib/migration.md."""
+    text = (ROOT / "contrib/migration.md").read_text()
+    blocks = re.findall(r"(?m)(?:^(?:    .*)?\n)+", text)
+    blocks = [re.sub(r"(?m)^    ", "", b) for b in blocks if b.strip().startswith("[www]")]
+    assert len(blocks) == 4
+    cgi = tmp_path / "cgi"
+    cgi.mkdir()
+    tmp_path.chmod(0o755)
+    (cgi / "awstats.pl").write_text("#!/bin/sh\n")
+    (cgi / "awstats.pl").chmod(0o755)
+    for block in blocks:
+        block = block.replace("/usr/lib/cgi-bin", str(cgi)).replace("/run/scgid", str(tmp_path))
+        if os.getuid() != 0:
+            block = re.sub(r"(?m)^(user|listen_group|group) .*\n", "", block)
+        path = tmp_path / "scgid.conf"
+        path.write_text(block)
+        done = subprocess.run(
+            [program("scgid"), "-t", "-c", str(path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        assert done.returncode == 0, done.stdout.decode() + block
