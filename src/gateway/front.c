@@ -31,45 +31,51 @@
 
 static void front_on_writable(evutil_socket_t, short, void *);
 
+/* Closed on both sides, or reset. */
+static bool
+is_broken(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 /*
  * A front end that has only closed its sending side still reads (lighttpd).
  * A Unix socket tells the two apart; for TCP the configuration does.
  */
-static bool
-front_is_gone(struct request *r)
-{
-	struct pollfd p = {.fd = r->front_fd};
-
-	if (!r->front_is_unix)
-		return r->gateway->pool->half_close == HALF_CLOSE_ABORT;
-	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
-}
-
 static void
 front_on_closed(evutil_socket_t fd, short what, void *arg)
 {
 	struct request *r = arg;
+	bool means_gone = !r->front_is_unix &&
+	    r->gateway->pool->half_close == HALF_CLOSE_ABORT;
 
-	(void)fd;
-	(void)what;
-	if (!front_is_gone(r)) {
+	if (is_broken(fd) || ((what & EV_CLOSED) != 0 && means_gone))
+		request_fail(r, REASON_CLIENT_ABORTED, NULL);
+	else if ((what & EV_CLOSED) != 0)
 		event_del(&r->front_event);
-		return;
-	}
-	request_fail(r, REASON_CLIENT_ABORTED, NULL);
 }
 
+/*
+ * One that goes away without reading what was sent makes an error of the
+ * socket, which libevent tells as readable, not as closed.  Input is left for
+ * later, so only its edge is of interest.  Most responses are over before it
+ * matters: it is watched for once a worker has turned out to live longer.
+ */
 void
 front_watch(struct request *r)
 {
-	struct gateway *g = r->gateway;
+	short events = r->gateway->front_gone_events;
 
 	if (r->front_fd == -1)
 		return;
+	if (r->state == REQUEST_RESPONDING && r->run.is_introduced)
+		events |= EV_READ | EV_ET;
 	event_del(&r->front_event);
 	r->front_is_writing = false;
-	event_assign(&r->front_event, g->base, r->front_fd,
-	    g->front_gone_events, front_on_closed, r);
+	event_assign(&r->front_event, r->gateway->base, r->front_fd, events,
+	    front_on_closed, r);
 	event_add(&r->front_event, NULL);
 }
 

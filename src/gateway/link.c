@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "gateway/failure.h"
+#include "gateway/front.h"
 #include "gateway/pulse.h"
 #include "gateway/relay.h"
 #include "gateway/schedule.h"
@@ -60,6 +61,8 @@ worker_started(struct request *r, const struct protocol_message *m)
 	note_start(r, m);
 	introduce(r, m);
 	stderr_log_watch(r);
+	if (r->state == REQUEST_RESPONDING && !r->front_is_writing)
+		front_watch(r);
 	if (r->run.questions > 0 && --r->run.questions == 0)
 		r->run.is_alive = r->run.is_doubted;
 	relay_judge(r);

@@ -175,6 +175,8 @@ begin_response(struct request *r, struct cgi_response *response,
 	r->status = response->status;
 	r->first_byte_at = clock_now();
 	request_set_state(r, REQUEST_RESPONDING);
+	if (r->run.is_introduced)
+		front_watch(r);
 	take_notes(r, response);
 	/* One write for the header, with the body that is already here. */
 	if (r->has_no_body)

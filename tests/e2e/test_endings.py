@@ -262,3 +262,27 @@ def test_a_pool_that_cannot_start_leaves_the_others(start):
     one.configuration.write_text(text)
     one.process.send_signal(signal.SIGHUP)
     wait_for(lambda: not one.roles("gateway bad"), "the pool to go", 10.0)
+
+
+def has_answer(connection):
+    try:
+        return connection.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+
+
+@pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
+@pytest.mark.parametrize("first", ["at once", "late"])
+def test_client_that_leaves_without_reading(start, tcp, first):
+    """What it did not read makes an error, not an end, of the socket."""
+    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, tcp=True)
+    wait = "sleep 0.2; " if first == "late" else ""
+    one.script("talk.sh", wait + "printf 'Content-Type: a/b\\n\\nhello'; sleep 60")
+    one.expect(reason="client-aborted", optional=True)
+    with one.start("/cgi-bin/talk.sh", tcp=tcp) as connection:
+        wait_for(lambda: has_answer(connection), "the answer")
+        # Until the worker is known to live on.
+        time.sleep(0.1)
+    entry = one.entry(connection.id)
+    assert (entry["reason"], entry["status"]) == ("client-aborted", 200)
+    wait_for(lambda: not one.workers(), "the worker to go")
