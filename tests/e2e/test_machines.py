@@ -214,7 +214,7 @@ def test_one_machine_cut_off_and_one_killed(network, start, place):
             one.touched = False
     gets = [r for r in results if r[0] == "GET"]
     posts = [r for r in results if r[0] == "POST"]
-    assert len(gets) > 200 and len(posts) > 200
+    assert len(gets) > 50 and len(posts) > 50
     wrong = [r for r in gets if r[2] != 200 or not r[3].startswith("machine ")]
     assert not wrong, (len(wrong), wrong[:5])
     runs = {p.name: len(p.read_text().split()) for p in notes.iterdir()}
