@@ -3,13 +3,10 @@
  * only.
  */
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +20,9 @@
 #include "frontend/status_client.h"
 #include "supervisor/explain.h"
 #include "supervisor/generated.h"
-#include "supervisor/privileges.h"
 #include "supervisor/single.h"
 #include "supervisor/supervisor.h"
+#include "serve.h"
 
 enum {
 	EXIT_FAILED = 1,
@@ -311,90 +308,6 @@ stdin_is_socket(void)
 	return fstat(STDIN_FILENO, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-static pid_t
-fork_frontend(struct http_frontend *frontend)
-{
-	struct passwd *nobody;
-	pid_t pid = fork();
-
-	if (pid != 0)
-		return pid;
-	process_reset_signals();
-	log_set_role("frontend");
-	process_set_title("frontend");
-	if (geteuid() == 0 &&
-	    ((nobody = getpwnam("nobody")) == NULL ||
-		privileges_drop(&(struct privileges){.name = "nobody",
-		    .uid = nobody->pw_uid,
-		    .gid = nobody->pw_gid}) == -1))
-		fatal("cannot become nobody");
-	/* A change of user would undo this. */
-	process_die_with_parent();
-	exit(http_frontend_run(frontend) == 0 ? 0 : EXIT_FAILED);
-}
-
-static pid_t
-fork_supervisor(struct config *config, struct http_frontend *frontend)
-{
-	pid_t pid = fork();
-
-	if (pid != 0)
-		return pid;
-	process_die_with_parent();
-	http_frontend_free(frontend);
-	exit(
-	    supervisor_run(config, "the generated configuration", NULL, false));
-}
-
-/* Ends both when one ends, or when we are told to. */
-static int
-mind_children(pid_t supervisor, pid_t frontend, const sigset_t *awaited)
-{
-	int s = 0;
-
-	sigwait(awaited, &s);
-	kill(frontend, SIGTERM);
-	kill(supervisor, SIGINT);
-	while (waitpid(-1, NULL, 0) != -1 || errno == EINTR)
-		continue;
-	return s == SIGTERM || s == SIGINT ? 0 : EXIT_FAILED;
-}
-
-static int
-serve_config(struct config *config, const char *socket_path, const char *listen)
-{
-	struct http_options http = {.listen = listen,
-	    .target = socket_path,
-	    .document_root = config->pools[0].maps[0].root};
-	char error[HTTP_ERROR_SIZE];
-	struct http_frontend *frontend = http_frontend_new(&http, error);
-	pid_t supervisor, child;
-	sigset_t awaited;
-	int result;
-
-	if (frontend == NULL) {
-		fprintf(stderr, "scgid: %s\n", error);
-		return EXIT_FAILED;
-	}
-	/* Blocked before there are children, so that no end is missed. */
-	sigemptyset(&awaited);
-	sigaddset(&awaited, SIGCHLD);
-	sigaddset(&awaited, SIGTERM);
-	sigaddset(&awaited, SIGINT);
-	sigprocmask(SIG_BLOCK, &awaited, NULL);
-	supervisor = fork_supervisor(config, frontend);
-	child = fork_frontend(frontend);
-	printf("scgid: serving %s as %s on %s (Ctrl-C stops)\n",
-	    config->pools[0].maps[0].root,
-	    config->pools[0].user.name != NULL ? config->pools[0].user.name
-					       : "yourself",
-	    http_frontend_url(frontend));
-	fflush(stdout);
-	result = mind_children(supervisor, child, &awaited);
-	http_frontend_free(frontend);
-	return result;
-}
-
 static int
 run_serve(const struct arguments *a)
 {
@@ -416,7 +329,7 @@ run_serve(const struct arguments *a)
 		return EXIT_FAILED;
 	}
 	config = parse_generated("--serve", &text);
-	result = serve_config(config, target, a->listen);
+	result = serve_run(config, target, a->listen);
 	config_free(config);
 	rmdir(directory);
 	return result;

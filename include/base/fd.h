@@ -89,40 +89,6 @@ ssize_t fd_receive_message(int socket, void *data, size_t size,
 int fd_write_all(int fd, const void *data, size_t length);
 
 /*
- * fd_open_path: open `name` below `directory` for walking, not for reading; a
- * symbolic link is opened itself.  -1 and errno.
- */
-int fd_open_path(int directory, const char *name);
-
-/*
- * fd_set_access: owner, group (-1: as they are) and mode of the file that
- * fd_open_path opened.  0, or -1.
- */
-int fd_set_access(int fd, uid_t owner, gid_t group, mode_t mode);
-
-/*
- * fd_open_beneath: the same for a path of several components, following
- * symbolic links as long as they stay below `directory`; EXDEV if one leaves.
- */
-int fd_open_beneath(int directory, const char *path);
-
-/*
- * fd_get_path: where an open directory is now, without symbolic links.  0, or
- * -1 where the system does not say.
- */
-int fd_get_path(int fd, char *path, size_t size);
-
-/* fd_open_followed: the same, following links wherever they lead. */
-int fd_open_followed(int directory, const char *path);
-
-/*
- * fd_stat_inside: stat `path` as a process sees it whose root directory is
- * `root`; where the system cannot do that, an absolute symbolic link on the
- * way is followed from our own root.  0, or -1.
- */
-int fd_stat_inside(const char *root, const char *path, struct stat *st);
-
-/*
  * fd_peer_user: who connected a Unix socket to us.  0, or -1.
  */
 int fd_peer_user(int socket, uid_t *user);

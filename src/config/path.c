@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/path.h"
 
 int
 check_path(const char *root, const char *path, bool directory,
@@ -21,7 +22,7 @@ check_path(const char *root, const char *path, bool directory,
 	struct stat st;
 	int n;
 
-	n = is_inside ? fd_stat_inside(root, path, &st) : stat(path, &st);
+	n = is_inside ? path_stat_inside(root, path, &st) : stat(path, &st);
 	if (!is_inside)
 		root = "";
 	if (n == -1)

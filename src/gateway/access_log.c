@@ -21,22 +21,42 @@ struct line {
 	char text[LOG_LINE_MAX - 128]; /* room for the log's own prefix */
 };
 
+/* By hand: this runs for each request, and printf is slow. */
 static void
-add(struct line *l, const char *format, const char *name, const char *value)
+put(struct line *l, const char *text)
 {
-	size_t room = sizeof(l->text) - l->length;
-	int n = snprintf(l->text + l->length, room, format, name, value);
+	size_t room = sizeof(l->text) - 1 - l->length, n = strlen(text);
 
-	if (n > 0)
-		l->length += (size_t)n < room ? (size_t)n : room - 1;
+	if (n > room)
+		n = room;
+	memcpy(l->text + l->length, text, n);
+	l->length += n;
+	l->text[l->length] = '\0';
+}
+
+static void
+put_number(struct line *l, int64_t value, int digits)
+{
+	char text[24], *p = text + sizeof(text) - 1;
+	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+	*p = '\0';
+	for (; rest > 0 || digits > 0; rest /= 10, digits--)
+		*--p = (char)('0' + rest % 10);
+	if (value < 0)
+		*--p = '-';
+	put(l, p);
 }
 
 static void
 add_name(struct line *l, const char *name)
 {
-	const char *before = l->length > 1 ? (l->is_json ? "," : " ") : "";
-
-	add(l, l->is_json ? "%s\"%s\":" : "%s%s=", before, name);
+	if (l->length > 1)
+		put(l, l->is_json ? "," : " ");
+	if (l->is_json)
+		put(l, "\"");
+	put(l, name);
+	put(l, l->is_json ? "\":" : "=");
 }
 
 /* A word of ours: needs quotes only in JSON. */
@@ -44,31 +64,28 @@ static void
 add_word(struct line *l, const char *name, const char *value)
 {
 	add_name(l, name);
-	add(l, l->is_json ? "\"%s%s\"" : "%s%s", value, "");
+	put(l, l->is_json ? "\"" : "");
+	put(l, value);
+	put(l, l->is_json ? "\"" : "");
 }
 
 static void
 add_number(struct line *l, const char *name, int64_t value)
 {
-	char text[32];
-
-	snprintf(text, sizeof(text), "%" PRId64, value);
 	add_name(l, name);
-	add(l, "%s%s", text, "");
+	put_number(l, value, 1);
 }
 
 /* Microseconds, written as milliseconds. */
 static void
 add_time(struct line *l, const char *name, int64_t value)
 {
-	char text[32];
-
 	if (value < 0)
 		value = 0;
-	snprintf(text, sizeof(text), "%" PRId64 ".%03d", value / 1000,
-	    (int)(value % 1000));
 	add_name(l, name);
-	add(l, "%s%s", text, "");
+	put_number(l, value / 1000, 1);
+	put(l, ".");
+	put_number(l, value % 1000, 3);
 }
 
 /* log_escape's \xNN is not JSON: make it \u00NN. */
@@ -105,7 +122,9 @@ add_text(struct line *l, const char *name, const char *value, size_t most)
 	else
 		log_escape(safe, most, value, strlen(value));
 	add_name(l, name);
-	add(l, "\"%s%s\"", safe, "");
+	put(l, "\"");
+	put(l, safe);
+	put(l, "\"");
 }
 
 static void
@@ -164,10 +183,10 @@ access_log_write(const struct request *r)
 	l.length = 0;
 	l.is_json = pool->access_log_format == LOG_FORMAT_JSON;
 	if (l.is_json)
-		add(&l, "%s%s", "{", "");
+		put(&l, "{");
 	add_fields(&l, r);
 	if (l.is_json)
-		add(&l, "%s%s", "}", "");
+		put(&l, "}");
 	if (r->gateway->access_log == -1) {
 		log_line(l.text);
 		return;

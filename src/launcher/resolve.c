@@ -16,6 +16,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "scgi/request.h"
 
 struct walk {
@@ -103,11 +104,11 @@ follow_link(struct walk *w, const char *name, const struct stat *link)
 		return refuse(w, REASON_OUTSIDE_ROOT, 0,
 		    "is a symbolic link (symlinks = none)");
 	case SYMLINKS_INSIDE:
-		fd = fd_open_beneath(
+		fd = path_open_beneath(
 		    w->root, w->r->script.data + w->root_length + 1);
 		break;
 	default:
-		fd = fd_open_followed(w->directory, name);
+		fd = path_open_followed(w->directory, name);
 		break;
 	}
 	if (fd == -1)
@@ -139,7 +140,7 @@ open_name(struct walk *w, const char *name, size_t length, struct stat *st)
 	    buffer_append(script, "", 1) == -1)
 		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	name = script->data + script->length - 1 - length;
-	if ((fd = fd_open_path(w->directory, name)) == -1)
+	if ((fd = path_open(w->directory, name)) == -1)
 		return refuse_errno(w, errno);
 	if (fstat(fd, st) == -1)
 		goto fail;
@@ -198,8 +199,7 @@ name_true_directory(struct walk *w)
 	char *name;
 	int n;
 
-	if (!w->has_followed ||
-	    fd_get_path(w->directory, path, sizeof(path)) == -1)
+	if (!w->has_followed || path_of(w->directory, path, sizeof(path)) == -1)
 		return 0;
 	if ((name = strdup(strrchr(script->data, '/'))) == NULL)
 		return -1;
@@ -330,7 +330,7 @@ open_root(struct walk *w, const char *root)
 	    buffer_append(script, "", 1) == -1)
 		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	trace(w, "  root %s\n", root);
-	w->root = fd_open_followed(AT_FDCWD, root);
+	w->root = path_open_followed(AT_FDCWD, root);
 	if (w->root == -1)
 		return refuse_errno(w, errno);
 	if (fstat(w->root, &st) == -1)

@@ -17,6 +17,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/path.h"
 
 static const char *
 unix_path(const struct config_listener *listener)
@@ -80,12 +81,12 @@ set_access(const struct config_pool *pool, const char *path)
 	bool has_owner = pool->listen_owner.name != NULL;
 	bool has_group = pool->listen_group.name != NULL;
 
-	int fd = fd_open_path(AT_FDCWD, path), n = -1;
+	int fd = path_open(AT_FDCWD, path), n = -1;
 	struct stat st;
 
 	/* By descriptor: in a directory of others the name may change. */
 	if (fd != -1 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
-		n = fd_set_access(fd,
+		n = path_set_access(fd,
 		    has_owner ? pool->listen_owner.uid : (uid_t)-1,
 		    has_group ? pool->listen_group.gid : (gid_t)-1,
 		    pool->listen_mode);

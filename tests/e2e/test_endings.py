@@ -115,11 +115,11 @@ def test_endless_background_child_is_cut_visibly(start):
 
 def test_a_slow_but_steady_reader_is_not_stalled(start):
     """Little by little: less than what makes the socket writable again."""
-    one = start({"www": (dict(STANDARD_POOL, idle_timeout="1s"), STANDARD_MAPS)})
+    one = start({"www": (dict(STANDARD_POOL, idle_timeout="2s"), STANDARD_MAPS)})
     one.script("large.sh", "printf 'Content-Type: a/b\\n\\n'; head -c 600000 /dev/zero")
     got = 0
     with one.start("/cgi-bin/large.sh") as connection:
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             got += len(connection.read_some(2000))
             time.sleep(0.05)

@@ -25,6 +25,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/path.h"
 
 #ifdef __linux__
 #include <linux/filter.h>
@@ -373,7 +374,7 @@ check_beneath(const char *path, const char *wanted, int error)
 	int fd;
 
 	errno = 0;
-	fd = fd_open_beneath(directory_fd, path);
+	fd = path_open_beneath(directory_fd, path);
 	if (wanted == NULL) {
 		if (fd != -1 || errno != error)
 			fail_msg("%s: %d, %s", path, fd, strerror(errno));
@@ -464,21 +465,21 @@ test_open_path(void **state)
 	int fd;
 
 	(void)state;
-	fd = fd_open_path(directory_fd, "near");
+	fd = path_open(directory_fd, "near");
 	assert_true(fd != -1);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_true(S_ISLNK(st.st_mode));
 	fd_close(&fd);
-	fd = fd_open_followed(directory_fd, "out");
+	fd = path_open_followed(directory_fd, "out");
 	assert_true(fd != -1);
 	fd_close(&fd);
-	fd = fd_open_followed(directory_fd, "to-sub");
+	fd = path_open_followed(directory_fd, "to-sub");
 	assert_true(fd != -1);
-	if (fd_get_path(fd, path, sizeof(path)) == 0) {
+	if (path_of(fd, path, sizeof(path)) == 0) {
 		snprintf(wanted, sizeof(wanted), "%s/in/sub", directory);
 		assert_string_equal(path, wanted);
 		/* Never a part of it. */
-		assert_int_equal(fd_get_path(fd, path, strlen(wanted)), -1);
+		assert_int_equal(path_of(fd, path, strlen(wanted)), -1);
 	}
 	fd_close(&fd);
 }

@@ -4,6 +4,8 @@
  */
 #include "supervisor/pulse.h"
 
+#include "supervisor/generation.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -203,6 +205,28 @@ test_nothing(void **state)
 	assert_int_equal(kill(team.gateway.pid, 0), 0);
 }
 
+/* One pool that dies does not end the others; if all do, that is the end. */
+static void
+test_judge_start(void **state)
+{
+	struct team teams[2];
+	struct pool_state two = {
+	    .pool = &config, .teams = teams, .team_count = 2};
+	struct generation g = {.pools = &two, .pool_count = 1};
+
+	(void)state;
+	memset(teams, 0, sizeof(teams));
+	assert_int_equal(pulse_judge_start(&g), PULSE_STARTING);
+	teams[0].pulse.has_failed = true;
+	assert_int_equal(pulse_judge_start(&g), PULSE_STARTING);
+	teams[1].pulse.has_failed = true;
+	assert_int_equal(pulse_judge_start(&g), PULSE_DEAD);
+	teams[1].pulse.is_live = true;
+	assert_int_equal(pulse_judge_start(&g), PULSE_STARTED);
+	teams[0].pulse.is_live = true;
+	assert_int_equal(pulse_judge_start(&g), PULSE_STARTED);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int
@@ -216,6 +240,7 @@ main(void)
 	    TEST(test_descriptors),
 	    TEST(test_end),
 	    TEST(test_nothing),
+	    TEST(test_judge_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
