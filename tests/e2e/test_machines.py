@@ -142,10 +142,12 @@ def test_one_machine_cut_off_and_one_killed(network, start, place):
             prefix=[IP, "netns", "exec", name],
         )
         # The id is a file of its own for each run: two runs make two lines.
+        # A length, so that an answer is whole with its last byte, and not only
+        # with the end of a machine that is killed.
         one.script(
             "note.sh",
             "cat >/dev/null\necho %d >>%s/$REQUEST_METHOD-$QUERY_STRING\n"
-            "printf 'Content-Type: text/plain\\n\\nmachine %d\\n'" % (i, notes, i),
+            "printf 'Content-Type: text/plain\\nContent-Length: 10\\n\\nmachine %d\\n'" % (i, notes, i),
         )
         one.expect(text=".", optional=True)
         machines.append(one)
