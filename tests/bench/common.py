@@ -1,4 +1,4 @@
-"""What the benchmarks share: a Release build, daemons, programs that say JSON."""
+"""What the benchmarks share: a Release build, daemons, reports in JSON."""
 
 import contextlib
 import json
