@@ -231,16 +231,16 @@ judge_header(struct request *r, size_t fresh)
 static void
 receive_header(struct request *r)
 {
+	char *chunk = r->gateway->chunk;
 	size_t want = FIRST_READ;
 	ssize_t n;
 
 	if (r->header.size > r->in.length)
 		want = r->header.size - r->in.length;
-	if (buffer_reserve(&r->in, want) == -1) {
-		request_fail(r, REASON_OUT_OF_MEMORY, NULL);
-		return;
-	}
-	n = receive(r, r->in.data + r->in.length, want, r->front_is_unix);
+	if (want > GATEWAY_CHUNK)
+		want = GATEWAY_CHUNK;
+	/* By way of the chunk: a client that says nothing holds no memory. */
+	n = receive(r, chunk, want, r->front_is_unix);
 	if (n == -1 && errno == EAGAIN) {
 		receive_more(r);
 		return;
@@ -249,7 +249,10 @@ receive_header(struct request *r)
 		request_fail(r, REASON_CLIENT_ABORTED, NULL);
 		return;
 	}
-	r->in.length += (size_t)n;
+	if (buffer_append(&r->in, chunk, (size_t)n) == -1) {
+		request_fail(r, REASON_OUT_OF_MEMORY, NULL);
+		return;
+	}
 	judge_header(r, r->front_is_unix ? (size_t)n : 0);
 }
 

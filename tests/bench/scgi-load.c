@@ -5,7 +5,8 @@
  * A thread a connection, each blocking: it costs the fewest system calls, and
  * what the generator takes is missing from what is measured.  A request counts
  * as an error unless its response is whole, has the status 200 and is as long
- * as the thread's first one.
+ * as the thread's first one.  With -i each connection keeps a pace, and what a
+ * request waits because the one before it was late counts as its own time.
  */
 #include <sys/socket.h>
 
@@ -18,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -34,6 +36,7 @@ struct load {
 	int connections;
 	int64_t deadline; /* by clock_now; INT64_MAX: none */
 	uint64_t quota;	  /* requests of each connection */
+	int64_t interval; /* microseconds from one to the next; 0: none */
 };
 
 struct connection {
@@ -50,10 +53,12 @@ static void
 usage(FILE *out)
 {
 	fputs("usage: scgi-load [-j] [-c CONNECTIONS] [-d SECONDS | -n COUNT]\n"
-	      "           TARGET URI\n"
+	      "           [-i MILLISECONDS] TARGET URI\n"
 	      "  -c  connections at a time, 8 unless given\n"
 	      "  -d  seconds, 5 unless given\n"
 	      "  -n  requests, shared out among the connections\n"
+	      "  -i  a connection begins a request each so many "
+	      "milliseconds\n"
 	      "  -j  JSON instead of text\n",
 	    out);
 }
@@ -111,11 +116,22 @@ record(struct connection *c, int64_t time)
 	c->times[c->count++] = (uint32_t)time;
 }
 
+static void
+sleep_until(int64_t when)
+{
+	int64_t left = when - clock_now();
+	struct timespec wait = {left / 1000000, left % 1000000 * 1000};
+
+	if (left > 0)
+		nanosleep(&wait, NULL);
+}
+
 static void *
 run_connection(void *arg)
 {
 	struct connection *c = arg;
-	int64_t start = clock_now(), end;
+	int64_t interval = c->load->interval;
+	int64_t start = clock_now(), due = start, end;
 	uint64_t done;
 
 	for (done = 0; done < c->load->quota && start < c->load->deadline;
@@ -128,6 +144,12 @@ run_connection(void *arg)
 		else
 			c->errors++;
 		start = end;
+		if (interval == 0)
+			continue;
+		due += interval;
+		sleep_until(due);
+		/* Awake late: the machine; begun late: the server. */
+		start = end > due ? due : clock_now();
 	}
 	return NULL;
 }
@@ -228,11 +250,13 @@ main(int argc, char **argv)
 	const char *wrong;
 	int c, result;
 
-	while ((c = getopt(argc, argv, "c:d:hjn:")) != -1) {
+	while ((c = getopt(argc, argv, "c:d:hi:jn:")) != -1) {
 		if (c == 'c')
 			load.connections = atoi(optarg);
 		else if (c == 'd')
 			seconds = atof(optarg);
+		else if (c == 'i')
+			load.interval = (int64_t)(atof(optarg) * 1e3);
 		else if (c == 'j')
 			json = true;
 		else if (c == 'n')
