@@ -28,7 +28,7 @@ struct start_command {
 
 /*
  * start_worker: vfork and exec `path` in `directory`, as the leader of its own
- * process group, with `stdio` as its only descriptors, no signal blocked and none
+ * session, with `stdio` as its only descriptors, no signal blocked and none
  * ignored, with `limits` on top of the caller's own.  Umask and user are the
  * caller's.
  *

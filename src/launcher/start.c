@@ -36,7 +36,7 @@ become(struct plan *p)
 	const struct start_command *c = p->command;
 	sigset_t none;
 
-	if (setpgid(0, 0) == -1 || fchdir(c->directory) == -1)
+	if (setsid() == -1 || fchdir(c->directory) == -1)
 		goto fail;
 	for (int i = 0; i < 3; i++)
 		if (dup2(c->stdio[i], i) == -1)

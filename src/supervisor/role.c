@@ -100,12 +100,6 @@ enter_role(
 	int log = log_fd();
 
 	process_reset_signals();
-	/*
-	 * No terminal, for us and our workers; and where the kernel shares the
-	 * processors among sessions, a pool has no more of them for having
-	 * more workers.
-	 */
-	setsid();
 	/* Whoever started us may wait for the end of these. */
 	fd_set_null(STDIN_FILENO);
 	fd_set_null(STDOUT_FILENO);

@@ -467,7 +467,7 @@ test_item_41_what_a_worker_finds(void **state)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 7);
 	snprintf(wanted, sizeof(wanted),
-	    "fd 0\nfd 1\nfd 2\n%ssession 0 group 1\numask 027\n"
+	    "fd 0\nfd 1\nfd 2\n%ssession 1 group 1\numask 027\n"
 	    "argv own name\nargv --tell\nargv \nenv A=b c\ncwd %s\n"
 	    "stdin the body\n",
 	    has_proc ? "SigBlk:\t0000000000000000\n"
