@@ -43,7 +43,8 @@ void log_set_fd(int fd);
 void log_set_level(enum log_level level);
 
 /*
- * log_set_role: name the process in every line, for example "gateway www".
+ * log_set_role: name this process, with its pid, in every line, for example
+ * "gateway www"; again after a fork.
  * The string is copied and cut at 63 bytes.
  */
 void log_set_role(const char *role);

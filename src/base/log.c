@@ -19,7 +19,8 @@ static struct {
 	int fd; /* owned unless it is stderr; -1: syslog */
 	enum log_level level;
 	char role[64];
-} logger = {STDERR_FILENO, LOG_LEVEL_INFO, "scgid"};
+	long pid; /* of the process that set the role */
+} logger = {STDERR_FILENO, LOG_LEVEL_INFO, "scgid", 0};
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const int level_syslog[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
@@ -77,6 +78,7 @@ void
 log_set_role(const char *role)
 {
 	snprintf(logger.role, sizeof(logger.role), "%s", role);
+	logger.pid = (long)getpid();
 }
 
 /* A log that cannot be written must not stop the service: errors are lost. */
@@ -92,7 +94,8 @@ log_write(enum log_level level, const char *message)
 	}
 	clock_format_utc(now);
 	length = snprintf(line, sizeof(line), "%s %s %s[%ld]: %s\n", now,
-	    level_names[level], logger.role, (long)getpid(), message);
+	    level_names[level], logger.role,
+	    logger.pid != 0 ? logger.pid : (long)getpid(), message);
 	if (length < 0)
 		return;
 	if ((size_t)length >= sizeof(line)) {

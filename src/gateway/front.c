@@ -262,7 +262,8 @@ front_close(struct request *r)
 		return; /* front_on_writable comes back here */
 	set_reset(r, false);
 	/* Input that is left at close is a reset, too. */
-	while (r->is_whole && r->discarded <= r->held && (n = discard(r)) > 0)
+	while (r->is_whole && (r->discarded < r->held || r->discarded == 0) &&
+	    (n = discard(r)) > 0)
 		r->discarded += (size_t)n;
 	if (!r->is_whole || r->discarded > r->held)
 		front_linger(r);

@@ -61,7 +61,7 @@ worker_started(struct request *r, const struct protocol_message *m)
 	note_start(r, m);
 	introduce(r, m);
 	stderr_log_watch(r);
-	if (r->state == REQUEST_RESPONDING && !r->front_is_writing)
+	if (r->state <= REQUEST_RESPONDING && !r->front_is_writing)
 		front_watch(r);
 	if (r->run.questions > 0 && --r->run.questions == 0)
 		r->run.is_alive = r->run.is_doubted;

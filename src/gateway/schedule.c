@@ -95,8 +95,10 @@ start_request(struct request *r, struct link *link)
 	r->run.id = g->next_run++;
 	if (link_run(link, r, stdio) == -1) {
 		close_pipes(&p);
-		if (errno == EAGAIN)
+		if (errno == EAGAIN) {
+			front_watch(r);
 			return true; /* another launcher may have room */
+		}
 		if (errno == EPIPE || errno == ECONNRESET)
 			return false;
 		request_fail(r,
@@ -138,6 +140,17 @@ schedule_dispatch(struct gateway *g)
 	counters_note_load(g);
 }
 
+/*
+ * Whether the only one that waits will start at once.  Its front end is then
+ * watched from the moment its worker has turned out to live longer than most.
+ */
+static bool
+can_start(struct gateway *g)
+{
+	return g->waiting_count == 1 && g->slots_used < g->slots &&
+	    !g->is_dispatching && link_least_loaded(g) != NULL;
+}
+
 void
 schedule_add(struct request *r, bool at_head)
 {
@@ -158,7 +171,8 @@ schedule_add(struct request *r, bool at_head)
 		TAILQ_INSERT_TAIL(&g->waiting, r, queue_entry);
 	g->waiting_count++;
 	request_set_timer(r, wait > 0 ? wait : 1);
-	front_watch(r);
+	if (!can_start(g))
+		front_watch(r);
 	schedule_dispatch(g);
 }
 

@@ -453,6 +453,7 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 		config_free(config);
 		return 1;
 	}
+	log_set_role("supervisor"); /* in the background we have a new pid */
 	process_raise_descriptor_limit();
 	process_forbid_inspection();
 	process_adopt_orphans();
