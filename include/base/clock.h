@@ -10,6 +10,9 @@
 /* clock_now: microseconds of a clock that never jumps. */
 int64_t clock_now(void);
 
+/* clock_sooner: the sooner of two times, of which 0 is never. */
+int64_t clock_sooner(int64_t a, int64_t b);
+
 /* The size that clock_format_utc needs. */
 #define CLOCK_FORMAT_SIZE 32
 

@@ -20,7 +20,7 @@
 /* stdout closed: how long its worker may take to exit before we ask. */
 #define DOUBT_MS 20
 
-/* A signal that could not be sent, or did not help, is sent again. */
+/* A signal that did not help is sent again; microseconds. */
 #define SIGNAL_AGAIN 1000000
 
 bool

@@ -37,7 +37,7 @@
 #include "gateway/stderr_log.h"
 
 /* A signal that could not be sent is sent again; microseconds. */
-#define SIGNAL_AGAIN 50000
+#define SEND_AGAIN 50000
 
 static const char *const state_names[] = {"reading-header", "reading-body",
     "queued", "running", "responding", "lingering", "ending", "closed"};
@@ -291,7 +291,7 @@ static void
 end_run(struct request *r)
 {
 	if (r->run.group_left && link_signal(r, SIGKILL) == -1) {
-		r->kill_at = clock_now() + SIGNAL_AGAIN;
+		r->kill_at = clock_now() + SEND_AGAIN;
 		return;
 	}
 	r->run.group_left = false;

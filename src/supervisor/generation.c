@@ -138,13 +138,6 @@ has_launchers(const struct team *t)
 }
 
 static void
-sooner(int64_t *next, int64_t when)
-{
-	if (*next == 0 || when < *next)
-		*next = when;
-}
-
-static void
 revive_launchers(struct team *t, int64_t now, int64_t *next)
 {
 	for (unsigned i = 0; i < t->launcher_count; i++) {
@@ -155,7 +148,7 @@ revive_launchers(struct team *t, int64_t now, int64_t *next)
 		if (role->start_at <= now && team_start_launcher(t, i) == -1)
 			role_throttle(role);
 		if (role->pid == -1)
-			sooner(next, role->start_at);
+			*next = clock_sooner(*next, role->start_at);
 	}
 }
 
@@ -171,10 +164,10 @@ generation_revive(struct generation *g)
 		} else if (has_launchers(t)) {
 			continue;
 		} else if (t->gateway.start_at > now) {
-			sooner(&next, t->gateway.start_at);
+			next = clock_sooner(next, t->gateway.start_at);
 		} else if (team_start(t) == -1) {
 			role_throttle(&t->gateway);
-			sooner(&next, t->gateway.start_at);
+			next = clock_sooner(next, t->gateway.start_at);
 		}
 	}
 	return next;
@@ -202,7 +195,8 @@ generation_end_launchers(struct generation *g)
 			continue;
 		if (due <= now)
 			kill_launchers(t);
-		sooner(&next, due > now ? due : now + LAUNCHER_TIME);
+		next =
+		    clock_sooner(next, due > now ? due : now + LAUNCHER_TIME);
 	}
 	return next;
 }

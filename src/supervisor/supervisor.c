@@ -374,13 +374,6 @@ deadline_passed(struct supervisor *s)
 						    : SUPERVISOR_KILLING);
 }
 
-/* Of two times, of which 0 is never. */
-static int64_t
-sooner(int64_t a, int64_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 static void
 supervise(struct supervisor *s, const sigset_t *while_waiting)
 {
@@ -390,12 +383,14 @@ supervise(struct supervisor *s, const sigset_t *while_waiting)
 		struct generation *g;
 
 		if (s->state <= SUPERVISOR_SERVING)
-			next = sooner(next, generation_revive(current(s)));
+			next =
+			    clock_sooner(next, generation_revive(current(s)));
 		else if (!has_roles(s))
 			return;
 		TAILQ_FOREACH (g, &s->generations, entry)
-			next = sooner(next, generation_end_launchers(g));
-		next = sooner(next, heart_beat(&s->heart, &s->generations));
+			next = clock_sooner(next, generation_end_launchers(g));
+		next =
+		    clock_sooner(next, heart_beat(&s->heart, &s->generations));
 		pulse_wait(&s->generations, next, while_waiting);
 		handle_signals(s);
 		finish_start(s);

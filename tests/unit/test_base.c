@@ -505,10 +505,22 @@ test_clock(void **state)
 	assert_true(clock_now() - before < 60 * 1000000);
 }
 
+static void
+test_sooner(void **state)
+{
+	(void)state;
+	assert_true(clock_sooner(0, 0) == 0);
+	assert_true(clock_sooner(0, 7) == 7);
+	assert_true(clock_sooner(7, 0) == 7);
+	assert_true(clock_sooner(7, 8) == 7);
+	assert_true(clock_sooner(8, 7) == 7);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_sooner),
 	    cmocka_unit_test(test_buffer),
 	    cmocka_unit_test(test_buffer_printf_grows),
 	    cmocka_unit_test(test_log_escape),
