@@ -51,7 +51,7 @@ def wait_for(condition, what, seconds=10):
 
 def build(directory):
     """A Release build; returns the directory of scgid and of ours."""
-    say(f"building in {directory}")
+    progress(f"building in {directory}")
     configure = ["cmake", "-S", TOP, "-B", directory, "-DCMAKE_BUILD_TYPE=Release"]
     compile_all = ["cmake", "--build", directory, "-j", "2", "--target"]
     for command in (configure, [*compile_all, *TARGETS]):
@@ -139,16 +139,16 @@ class Service:
         self.process.wait()
 
 
-def start_scgid(programs, conf, log, out, **options):
+def start_scgid(programs, conf, log, out, prefix=(), **options):
     """A scgid that is ready; `log` is what its configuration names."""
-    service = Service([programs / "scgid", "-c", conf], out, **options)
+    service = Service([*prefix, programs / "scgid", "-c", conf], out, **options)
 
     def is_ready():
         if service.process.poll() is not None:
             sys.exit(f"bench: scgid ended:\n{pathlib.Path(out).read_text()}")
         return log.exists() and ": ready" in log.read_text()
 
-    wait_for(is_ready, f"scgid, see {log}")
+    wait_for(is_ready, f"scgid, see {log}", 60)
     return service
 
 
