@@ -235,6 +235,7 @@ def print_all(figures):
             printer(figures["parts"][name], notes)
     say()
     notes.print()
+    say(f"{figures['rounds']} rounds in {figures['minutes']} minutes")
 
 
 def ratios_of(parts):
