@@ -35,6 +35,7 @@ from rounds import Failed
 TEMPLATES = TOP / "tests" / "peers"
 APACHE_MODULES = pathlib.Path("/usr/lib/apache2/modules")
 GIT_CORE = pathlib.Path("/usr/lib/git-core")
+WORD = re.compile(r"@([A-Z0-9_]+)@")
 DESCRIPTORS = 65536
 # As a service manager has it: nothing of the person who runs this.
 ENVIRONMENT = {
@@ -78,6 +79,7 @@ def all_peers(programs):
         Peer("fcgiwrap", "fcgiwrap", ["nginx", "fcgiwrap"]),
         Peer("fcgiwrap-32", "fcgiwrap -c 32", ["nginx", "fcgiwrap"], extra=True),
         Peer("uwsgi", "uWSGI", ["nginx", "uwsgi"]),
+        Peer("uwsgi-threads", "uWSGI, 20 threads", ["nginx", "uwsgi"], extra=True),
         Peer("uwsgi-scgi", "uWSGI, SCGI", ["nginx", "uwsgi"]),
         Peer("lighttpd", "lighttpd mod_cgi", ["lighttpd"], direct=True),
         Peer("apache", "Apache mod_cgid", ["apache2"], direct=True),
@@ -140,11 +142,9 @@ class Site:
     def fill(self, template, name, **more):
         """A template of tests/peers with its @WORDS@ replaced."""
         values = dict(self.values(), **more)
-        text = re.sub(
-            r"@([A-Z0-9_]+)@",
-            lambda match: str(values[match.group(1)]),
-            (TEMPLATES / template).read_text(),
-        )
+        text = (TEMPLATES / template).read_text()
+        while WORD.search(text):
+            text = WORD.sub(lambda match: str(values[match.group(1)]), text)
         path = self.dir / name / template
         path.write_text(text)
         return path
@@ -274,11 +274,16 @@ def start_fcgiwrap(children=None):
     return start
 
 
-def start_uwsgi(protocol, modifier):
+def start_uwsgi(protocol="", modifier="", concurrency="processes = @CHILDREN@"):
     def start(site, peer):
         peer.socket = site.dir / peer.name / "socket"
         path = site.fill(
-            "uwsgi.ini", peer.name, NAME=peer.name, PROTOCOL=protocol, MODIFIER=modifier
+            "uwsgi.ini",
+            peer.name,
+            NAME=peer.name,
+            PROTOCOL=protocol,
+            MODIFIER=modifier,
+            CONCURRENCY=concurrency,
         )
         site.start(peer, [program("uwsgi"), "--ini", path])
 
@@ -306,7 +311,8 @@ STARTERS = {
     "fork-server": start_our("scgid-fork-server.conf"),
     "fcgiwrap": start_fcgiwrap(),
     "fcgiwrap-32": start_fcgiwrap(16 * os.cpu_count()),
-    "uwsgi": start_uwsgi("", ""),
+    "uwsgi": start_uwsgi(),
+    "uwsgi-threads": start_uwsgi(concurrency="processes = @CORES@\nthreads = 20"),
     "uwsgi-scgi": start_uwsgi("scgi-", "scgi-modifier1 = 9"),
     "lighttpd": start_lighttpd,
     "apache": start_apache,

@@ -14,6 +14,7 @@ COLOURS = {
     "fcgiwrap": "#E69F00",
     "fcgiwrap -c 32": "#8A6000",
     "uWSGI": "#009E73",
+    "uWSGI, 20 threads": "#00523C",
     "uWSGI, SCGI": "#66C2A5",
     "lighttpd mod_cgi": "#D55E00",
     "Apache mod_cgid": "#CC79A7",
@@ -98,7 +99,9 @@ def clusters(part, names, value_of):
             f"$d{n} using 1:4:2:3:(base):4 with boxxyerror "
             f'linecolor rgb "{COLOURS[name]}" title "{name}"'
         )
-    ticks = ", ".join(f'"{quoted(w)}" {x}'.replace(", ", "\\n") for x, w in enumerate(part))
+    ticks = ", ".join(
+        f'"{quoted(w)}" {x}'.replace(", ", "\\n") for x, w in enumerate(part)
+    )
     labels = "".join(
         f'set label "failed" at {x:.3f},graph 0.02 rotate left font ",11" '
         f'textcolor rgb "{COLOURS[name]}"\n'
