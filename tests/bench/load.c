@@ -18,8 +18,8 @@
 
 #include "base/clock.h"
 #include "client.h"
+#include "request.h"
 #include "samples.h"
-#include "scgi/request.h"
 
 #define LOAD_MAX_CLIENTS 20000
 #define LOAD_MAX_STATUS	 600
@@ -36,12 +36,15 @@ struct load {
 	double rate;	 /* requests each second; 0: a closed loop */
 	int64_t quota;	 /* requests at most; 0: no matter */
 	int64_t timeout; /* microseconds */
-	int64_t start, deadline, last; /* by clock_now */
+	/* By clock_now; what is due before `counted` is not told of. */
+	int64_t start, counted, deadline, last;
 	struct event *pace;
 	struct event *sweep;
 
 	int64_t begun;
-	int64_t unsent; /* no client was free: the generator's own limit */
+	int64_t skipped; /* no client was free: the generator's own limit */
+	uint64_t asked;	 /* as are all of these: of what is counted */
+	uint64_t unsent;
 	uint64_t good_in_time;
 	uint64_t expected;
 	bool has_expected;
@@ -69,73 +72,22 @@ usage(FILE *out)
 	    out);
 }
 
-/* The sort of headers that a browser sends. */
-static const struct {
-	const char *name;
-	const char *value;
-} FIELDS[] = {
-    {"Host", "localhost"},
-    {"User-Agent", "Mozilla/5.0 (X11; Linux x86_64) load/1.0"},
-    {"Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"},
-    {"Accept-Language", "en-US,en;q=0.5"},
-    {"Referer", "http://localhost/index.html"},
-    {"Cookie", "session=0123456789abcdef0123456789abcdef"},
-};
-
-static void
-write_scgi(struct buffer *out, const char *uri)
-{
-	struct scgi_stock stock = {
-	    .method = "GET",
-	    .uri = uri,
-	    .document_root = "/var/www",
-	    .protocol = "HTTP/1.1",
-	    .remote_address = "127.0.0.1",
-	    .server_name = "localhost",
-	    .remote_port = 49152,
-	    .server_port = 80,
-	};
-	struct buffer params = {0};
-	size_t i;
-
-	if (scgi_client_write_stock(&params, &stock) == -1)
-		abort();
-	for (i = 0; i < sizeof(FIELDS) / sizeof(FIELDS[0]); i++)
-		if (scgi_client_write_field(
-			&params, FIELDS[i].name, FIELDS[i].value) == -1)
-			abort();
-	if (scgi_write_header(out, &params) == -1)
-		abort();
-	buffer_fini(&params);
-}
-
-static void
-write_http(struct buffer *out, const char *uri)
-{
-	size_t i;
-
-	if (buffer_printf(out, "GET %s HTTP/1.1\r\n", uri) == -1)
-		abort();
-	for (i = 0; i < sizeof(FIELDS) / sizeof(FIELDS[0]); i++)
-		if (buffer_printf(out, "%s: %s\r\n", FIELDS[i].name,
-			FIELDS[i].value) == -1)
-			abort();
-	if (buffer_append_string(out, "\r\n") == -1)
-		abort();
-}
-
 static bool
 is_over(const struct load *load, int64_t now)
 {
 	return now >= load->deadline ||
-	    (load->quota > 0 && load->begun + load->unsent >= load->quota);
+	    (load->quota > 0 && load->begun + load->skipped >= load->quota);
 }
 
 static void
 begin(struct load *load, int64_t due)
 {
+	if (due >= load->counted)
+		load->asked++;
 	if (load->idle_count == 0) {
-		load->unsent++;
+		load->skipped++;
+		if (due >= load->counted)
+			load->unsent++;
 		return;
 	}
 	load->busy++;
@@ -168,18 +120,27 @@ is_good(struct load *load, const struct answer *answer)
 }
 
 static void
+account(struct load *load, const struct client *client, enum outcome outcome,
+    int64_t now)
+{
+	load->outcomes[outcome]++;
+	samples_add(&load->lags, client->begun - client->due);
+	if (outcome == OUTCOME_ANSWER && is_good(load, &client->answer))
+		samples_add(&load->times, now - client->due);
+}
+
+static void
 on_done(struct client *client, enum outcome outcome)
 {
 	struct load *load = client->plan->arg;
 	int64_t now = clock_now();
 
-	load->outcomes[outcome]++;
-	if (outcome == OUTCOME_ANSWER && is_good(load, &client->answer)) {
-		samples_add(&load->times, now - client->due);
-		if (now <= load->deadline)
-			load->good_in_time++;
-	}
-	samples_add(&load->lags, client->begun - client->due);
+	if (client->due >= load->counted)
+		account(load, client, outcome, now);
+	/* Goodput is what arrives, whenever it was asked for. */
+	if (now >= load->counted && now <= load->deadline &&
+	    outcome == OUTCOME_ANSWER && client->answer.status == 200)
+		load->good_in_time++;
 	load->last = now;
 	load->busy--;
 	load->idle[load->idle_count++] = client;
@@ -200,7 +161,7 @@ on_pace(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	while (!is_over(load, now)) {
 		due = load->start +
-		    (int64_t)((double)(load->begun + load->unsent) * 1e6 /
+		    (int64_t)((double)(load->begun + load->skipped) * 1e6 /
 			load->rate);
 		if (due > now)
 			break;
@@ -244,6 +205,7 @@ run(struct load *load)
 	}
 	event_add(load->sweep, &SWEEP);
 	load->start = load->last = clock_now();
+	load->counted += load->start;
 	load->deadline += load->start;
 	if (load->rate > 0)
 		on_pace(-1, 0, load);
@@ -262,7 +224,8 @@ rate_of(const struct load *load, double *seconds)
 	bool open = load->rate > 0 && load->quota == 0;
 
 	*seconds =
-	    (double)((open ? load->deadline : load->last) - load->start) / 1e6;
+	    (double)((open ? load->deadline : load->last) - load->counted) /
+	    1e6;
 	if (*seconds <= 0)
 		return 0;
 	return (double)(open ? load->good_in_time : load->times.count) /
@@ -281,13 +244,13 @@ report(struct load *load)
 
 	samples_sort(&load->times);
 	samples_sort(&load->lags);
-	printf("{\"sent\": %" PRId64 ", \"good\": %" PRIu64
+	printf("{\"asked\": %" PRIu64 ", \"good\": %" PRIu64
 	       ", \"errors\": %" PRIu64
 	       ", \"seconds\": %.3f, \"rate\": %.1f, \"bytes\": %" PRIu64
 	       ", \"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, "
 	       "\"max_ms\": %.3f, \"lag_p99_ms\": %.3f, \"statuses\": {",
-	    load->begun, good, (uint64_t)(load->begun + load->unsent) - good,
-	    seconds, rate, load->expected, samples_percentile(&load->times, 50),
+	    load->asked, good, load->asked - good, seconds, rate,
+	    load->expected, samples_percentile(&load->times, 50),
 	    samples_percentile(&load->times, 90),
 	    samples_percentile(&load->times, 99),
 	    samples_percentile(&load->times, 100),
@@ -298,7 +261,7 @@ report(struct load *load)
 		printf("%s\"%d\": %" PRIu64, comma, i, load->statuses[i]);
 		comma = ", ";
 	}
-	printf("}, \"failures\": {\"unsent\": %" PRId64 ", \"odd length\": "
+	printf("}, \"failures\": {\"unsent\": %" PRIu64 ", \"odd length\": "
 	       "%" PRIu64,
 	    load->unsent, load->odd_length);
 	for (i = OUTCOME_REFUSED; i < OUTCOME_COUNT; i++)
@@ -313,9 +276,9 @@ set_target(struct client_plan *plan, const char *target, const char *uri)
 	if (uri[0] != '/')
 		return "the URI begins with '/'";
 	if (plan->is_http)
-		write_http(&plan->request, uri);
+		request_write_http(&plan->request, uri);
 	else
-		write_scgi(&plan->request, uri);
+		request_write_scgi(&plan->request, uri);
 	return scgi_client_parse_target(
 	    &plan->target, target + (plan->is_http ? 7 : 0));
 }
@@ -327,7 +290,7 @@ parse_options(struct load *load, int argc, char **argv)
 	const char *wrong;
 	int c;
 
-	while ((c = getopt(argc, argv, "c:d:hn:r:t:")) != -1) {
+	while ((c = getopt(argc, argv, "c:d:hn:r:t:w:")) != -1) {
 		if (c == 'c')
 			load->client_max = atoi(optarg);
 		else if (c == 'd')
@@ -338,6 +301,8 @@ parse_options(struct load *load, int argc, char **argv)
 			load->rate = atof(optarg);
 		else if (c == 't')
 			load->timeout = (int64_t)(atof(optarg) * 1e6);
+		else if (c == 'w')
+			load->counted = (int64_t)(atof(optarg) * 1e6);
 		else {
 			usage(c == 'h' ? stdout : stderr);
 			exit(c == 'h' ? 0 : 2);

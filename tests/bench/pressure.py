@@ -10,6 +10,7 @@ from rounds import Failed, Workload, how_it_failed
 HELLO = "/cgi/hello"
 PEAK_CLIENTS = 64
 OPEN_CLIENTS = 8192  # at most, of an open loop
+QUEUES = 1200  # about what backlogs and queues take
 MODEST_SHARE, OVERLOAD = 0.7, 2.0
 
 FAST_RATE = 50
@@ -27,11 +28,15 @@ def measure_overload(site, peer, seconds):
     peak = site.load(peer.url, HELLO, "-c", PEAK_CLIENTS, "-d", seconds)
     if not peak["good"]:
         raise Failed(how_it_failed(peak))
-    options = ("-c", OPEN_CLIENTS, "-d", seconds)
-    modest = site.load(peer.url, HELLO, "-r", peak["rate"] * MODEST_SHARE, *options)
-    flood = site.load(peer.url, HELLO, "-r", peak["rate"] * OVERLOAD, *options)
+    # Until the queues are full, which is not what lasts.
+    filling = min(max(QUEUES / peak["rate"], 0.5), 5)
+    modest_rate, flood_rate = peak["rate"] * MODEST_SHARE, peak["rate"] * OVERLOAD
+    options = ("-c", OPEN_CLIENTS, "-w", 0.5, "-d", seconds + 0.5)
+    modest = site.load(peer.url, HELLO, "-r", modest_rate, *options)
+    options = ("-c", OPEN_CLIENTS, "-w", filling, "-d", seconds + filling)
+    flood = site.load(peer.url, HELLO, "-r", flood_rate, *options)
     site.settle(peer)
-    asked = flood["good"] + flood["errors"]
+    asked = flood["asked"]
     busy = flood["statuses"].get("503", 0)
     return {
         "peak": peak["rate"],

@@ -78,7 +78,7 @@ def reset(connection):
 def test_good_over_scgi(scgid):
     """Not more requests than asked for, and each of them is in the log."""
     result = load("unix:" + scgid.address("www"), "/-probe", "-n", 30, "-c", 3)
-    assert (result["sent"], result["good"], result["errors"]) == (30, 30, 0)
+    assert (result["asked"], result["good"], result["errors"]) == (30, 30, 0)
     assert result["bytes"] == 6 and result["statuses"] == {"200": 30}
     assert 0 < result["p50_ms"] <= result["p99_ms"] <= result["max_ms"]
 
@@ -134,5 +134,13 @@ def test_open_loop_keeps_its_rate():
     with server(lambda connection: None) as target:
         silent = load(target, "/", "-r", 100, "-d", 0.5, "-c", 100, "-t", 0.3)
         few = load(target, "/", "-r", 100, "-d", 0.5, "-c", 10, "-t", 1, "-n", 50)
-    assert (silent["sent"], failures(silent)) == (50, {"timeout": 50})
+    assert (silent["asked"], failures(silent)) == (50, {"timeout": 50})
     assert few["failures"]["unsent"] == 40
+
+
+def test_what_does_not_count():
+    """The first second is asked for, and not told of."""
+    with server(serve(*[WHOLE] * 100)) as target:
+        result = load(target, "/", "-r", 50, "-d", 0.6, "-w", 0.2, "-c", 1)
+    assert (result["asked"], result["good"], result["errors"]) == (20, 20, 0)
+    assert abs(result["seconds"] - 0.4) < 0.01 and 40 < result["rate"] <= 60
