@@ -72,6 +72,12 @@ enum config_authorization {
 	AUTHORIZATION_HIDE,
 	AUTHORIZATION_PASS
 };
+enum config_start {
+	START_EXEC,
+	START_FORK_SERVER,
+	START_PYTHON,
+	START_PERL
+};
 enum config_log_format {
 	LOG_FORMAT_TEXT,
 	LOG_FORMAT_JSON
@@ -115,6 +121,12 @@ struct config_map {
 	enum config_authorization authorization;
 	bool accel;
 	bool trust_script_filename;
+	enum config_start start;
+	struct config_list preload;
+	unsigned spare;
+	bool prestart;
+	unsigned max_requests;		 /* 0: any number */
+	int64_t idle;			 /* ms; 0: for ever */
 	struct config_timeouts timeouts; /* the pool's where not set here */
 	struct config_pairs environment; /* the pool's and the map's, merged */
 };
@@ -140,6 +152,7 @@ struct config_pool {
 	unsigned gateways;
 	unsigned launchers; /* 0 in the file: resolved to one a core, <= 4 */
 	unsigned workers;   /* resolved likewise: 16 a core */
+	unsigned fork_servers;
 	unsigned queue;
 	int64_t header_timeout; /* ms */
 	struct config_timeouts timeouts;

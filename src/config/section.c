@@ -6,6 +6,7 @@
  */
 #include "config/options.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -376,6 +377,68 @@ end_pool(struct parse *p, struct config_pool *pool)
 		pool->group.gid = pool->user.gid;
 }
 
+/* is_module: whether `name` is one that Python can import. */
+static bool
+is_module(const char *name)
+{
+	for (bool first = true; *name != '\0'; name++) {
+		unsigned char c = (unsigned char)*name;
+
+		if (c == '.' ? first
+			     : !isalpha(c) && c != '_' && c < 0x80 &&
+			    (first || !isdigit(c)))
+			return false;
+		first = c == '.';
+		if (first && name[1] == '\0')
+			return false;
+	}
+	return true;
+}
+
+/* check_preload: "auto" or "no" or names; "-NAME" goes with what is learned. */
+static void
+check_preload(struct parse *p, const struct config_map *map)
+{
+	const struct config_list *list = &map->preload;
+	unsigned line = given_line(p, "preload");
+
+	if (line != 0 && map->start != START_PYTHON &&
+	    (list->count != 1 || strcmp(list->items[0], "auto") != 0))
+		parse_error(
+		    p, p->file, line, "preload goes with start = python");
+	for (size_t i = 0; i < list->count; i++) {
+		const char *name = list->items[i];
+
+		if (strcmp(name, "no") == 0 && list->count > 1)
+			parse_error(
+			    p, p->file, line, "preload: 'no' stands alone");
+		name += *name == '-';
+		if (*name == '\0' || !is_module(name))
+			parse_error(p, p->file, line,
+			    "preload: '%s' is not the name of a module",
+			    list->items[i]);
+	}
+}
+
+/* check_start: what is said of fork servers, where there are none. */
+static void
+check_start(struct parse *p, const struct config_map *map)
+{
+	bool is_exec = map->start == START_EXEC;
+
+	check_preload(p, map);
+	if (is_exec && map->spare > 0)
+		parse_error(p, p->file, given_line(p, "spare"),
+		    "spare goes with a fork server; this map has start = exec");
+	if (is_exec && map->prestart)
+		parse_error(p, p->file, given_line(p, "prestart"),
+		    "prestart goes with a fork server; this map has start = "
+		    "exec");
+	else if (map->prestart && map->root != NULL)
+		parse_error(p, p->file, given_line(p, "prestart"),
+		    "prestart goes with one script; this map has a root");
+}
+
 static void
 end_map(struct parse *p, const struct config_map *map)
 {
@@ -384,6 +447,7 @@ end_map(struct parse *p, const struct config_map *map)
 	unsigned root = given_line(p, "root");
 	unsigned script = given_line(p, "script"), line;
 
+	check_start(p, map);
 	if (root == 0 && script == 0)
 		parse_error(p, p->file, p->section_line,
 		    "map [%s] has neither root nor script", p->section_name);

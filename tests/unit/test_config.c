@@ -213,6 +213,7 @@ static const struct key_case {
     {SECTION_POOL, "launchers", "2", NULL, "65", "range, 0-64"},
     {SECTION_POOL, "workers", "65536", NULL, "65537", "0-65536"},
     {SECTION_POOL, "workers", "7", NULL, "-1", "is not a number"},
+    {SECTION_POOL, "fork_servers", "0", NULL, "1025", "range, 0-1024"},
     {SECTION_POOL, "queue", "10", NULL, "many", "is not a number"},
     {SECTION_POOL, "queue", "10", NULL, "99999999999999999999", "out of range"},
     {SECTION_POOL, "queue_timeout", "0", NULL, "30",
@@ -285,6 +286,15 @@ static const struct key_case {
     {SECTION_MAP, "authorization", "pass", NULL, "passed", "one of"},
     {SECTION_MAP, "accel", "yes", NULL, "true", "not one of no|yes"},
     {SECTION_MAP, "trust_script_filename", "yes", NULL, "y", "one of"},
+    {SECTION_MAP, "start", "fork-server", NULL, "fork", "not one of exec|"},
+    {SECTION_MAP, "preload", "auto flask.json -a_1", NULL, "no json",
+	"'no' stands alone"},
+    {SECTION_MAP, "preload", "no", NULL, "a..b", "not the name of a module"},
+    {SECTION_MAP, "preload", "auto", NULL, "-", "not the name of a module"},
+    {SECTION_MAP, "spare", "1024", NULL, "1025", "range, 0-1024"},
+    {SECTION_MAP, "prestart", "yes", NULL, "true", "not one of no|yes"},
+    {SECTION_MAP, "max_requests", "7", NULL, "all", "is not a number"},
+    {SECTION_MAP, "idle", "1h", NULL, "60", "has no unit"},
     {SECTION_MAP, "queue_timeout", "1s", NULL, "1", "has no unit"},
     {SECTION_MAP, "body_timeout", "1s", NULL, "0", "range"},
     {SECTION_MAP, "idle_timeout", "1s", NULL, "0s", "range"},
@@ -294,6 +304,19 @@ static const struct key_case {
     {SECTION_MAP, "env.A", "x", NULL, NULL, NULL},
     {SECTION_MAP, "env.REQUEST_METHOD", NULL, NULL, "x", "the request"},
 };
+
+/* needed_by: what else a map must have, for `key` to be right. */
+static const char *
+needed_by(const char *key)
+{
+	if (strcmp(key, "root") == 0 || strcmp(key, "script") == 0)
+		return "";
+	if (strcmp(key, "preload") == 0 || strcmp(key, "spare") == 0)
+		return "root = /\nstart = python\n";
+	if (strcmp(key, "prestart") == 0)
+		return "script = /etc/passwd\nstart = perl\n";
+	return "root = /\n";
+}
 
 /* put_case: a whole configuration with the line; the number of that line. */
 static unsigned
@@ -315,10 +338,7 @@ put_case(char *text, size_t size, const struct key_case *c, const char *value)
 	    c->section == SECTION_POOL && strcmp(key, "user") == 0 ? ""
 								   : user_line,
 	    c->section == SECTION_POOL ? line : "",
-	    c->section == SECTION_MAP &&
-		    (strcmp(key, "root") == 0 || strcmp(key, "script") == 0)
-		? ""
-		: "root = /\n",
+	    c->section == SECTION_MAP ? needed_by(key) : "root = /\n",
 	    c->section == SECTION_MAP ? line : "");
 	at = strstr(text, line);
 	/* The [scgid] user is not the pool's user of the same name. */
@@ -369,6 +389,21 @@ test_every_key(void **state)
 			    text, number, c->why != ROOT_ONLY ? c->why : "no");
 		}
 	}
+}
+
+static void
+test_fork_server_keys_need_one(void **state)
+{
+	unsigned line = user_line[0] != '\0' ? 7 : 6;
+
+	(void)state;
+	assert_one_error(whole("", "spare = 1\n"), line, "has start = exec");
+	assert_one_error(
+	    whole("", "prestart = yes\n"), line, "has start = exec");
+	assert_one_error(whole("", "start = perl\nprestart = yes\n"), line + 1,
+	    "this map has a root");
+	assert_one_error(whole("", "start = perl\npreload = a\n"), line + 1,
+	    "goes with start = python");
 }
 
 static void
@@ -1196,6 +1231,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_key),
+	    cmocka_unit_test(test_fork_server_keys_need_one),
 	    cmocka_unit_test(test_every_key_has_a_case),
 	    cmocka_unit_test(test_empty_values),
 	    cmocka_unit_test(test_defaults),
