@@ -33,7 +33,7 @@ struct preload_file {
 
 struct preload {
 	enum fork_mode mode;
-	int socket; /* -1: this process is no fork server, or not any more */
+	int socket; /* -1: this process is no fork server */
 	unsigned spare;
 	volatile struct fork_slot *slots;
 	pid_t *thread_id; /* where the C library keeps it */

@@ -108,6 +108,7 @@ learn_what_we_are(void)
 	if (sscanf(text, "%c %d %u", &mode, &fd, &spare) != 3)
 		return;
 	take_variable("LD_PRELOAD", text, sizeof(text));
+	take_variable("LD_BIND_NOW", text, sizeof(text));
 	preload.mode = (enum fork_mode)mode;
 	preload.socket = fd;
 	preload.spare = spare;

@@ -28,14 +28,19 @@
 
 extern char **environ;
 
-/* The request that is being started; a worker's arguments stay in here. */
+/*
+ * The request that is being started.  All of it that can be done before the
+ * fork is done there: a page that only the fork server writes to is not copied
+ * for the worker.
+ */
 static struct {
+	size_t length;
+	int fds[FORK_FDS];
+	char **arguments; /* in strings, behind the variables */
 	union {
 		struct fork_run run;
 		char bytes[FORK_MESSAGE_MAX];
 	} message;
-	size_t length;
-	int fds[FORK_FDS];
 	char *strings[FORK_STRINGS_MAX + 2];
 } request;
 
@@ -119,8 +124,7 @@ receive_request(void)
 		struct cmsghdr align;
 		char space[CMSG_SPACE(FORK_FDS * sizeof(int))];
 	} control;
-	struct iovec part = {
-	    request.message.bytes, sizeof(request.message.bytes) - 1};
+	struct iovec part = {request.message.bytes, FORK_MESSAGE_MAX - 1};
 	struct msghdr m = {.msg_iov = &part,
 	    .msg_iovlen = 1,
 	    .msg_control = &control,
@@ -190,48 +194,70 @@ static void __attribute__((noreturn)) return_request(void)
 	_exit(FORK_EXIT_NO_FORK);
 }
 
-/* Leaves arguments and variables in request.strings; those after the former. */
+/* Names change seldom, and are not written if they have not. */
 static void
+set_name(char *name)
+{
+	char *slash;
+
+	if (strcmp(program_invocation_name, name) == 0)
+		return;
+	program_invocation_name = strdup(name);
+	if (program_invocation_name == NULL)
+		program_invocation_name = name;
+	slash = strrchr(program_invocation_name, '/');
+	program_invocation_short_name =
+	    slash != NULL ? slash + 1 : program_invocation_name;
+}
+
+/*
+ * Finds arguments and variables.  The variables come first, so that environ is
+ * always the same.  False if they are not all there.
+ */
+static bool
 unpack_request(void)
 {
 	size_t argument_count = request.message.run.argument_count;
-	size_t count = argument_count + request.message.run.variable_count;
+	size_t variable_count = request.message.run.variable_count;
 	char *text = request.message.bytes + sizeof(struct fork_run);
 	char *end = request.message.bytes + request.length;
-	size_t at = 0;
+	char **at;
 
-	if (count > FORK_STRINGS_MAX)
-		_exit(127);
-	for (size_t i = 0; i < count && text < end; i++) {
-		if (i == argument_count)
-			request.strings[at++] = NULL;
-		request.strings[at++] = text;
+	if (argument_count == 0 ||
+	    argument_count + variable_count > FORK_STRINGS_MAX)
+		return false;
+	at = request.arguments = request.strings + variable_count + 1;
+	for (size_t i = 0; i < argument_count + variable_count; i++) {
+		if (i == argument_count) {
+			*at = NULL;
+			at = request.strings;
+		}
+		if (text >= end)
+			return false;
+		*at++ = text;
 		text += strlen(text) + 1;
 	}
-	request.strings[at] = NULL;
-	environ = request.strings + argument_count + 1;
-	program_invocation_name = request.strings[0];
-	text = strrchr(request.strings[0], '/');
-	program_invocation_short_name =
-	    text != NULL ? text + 1 : request.strings[0];
+	*at = NULL;
+	request.strings[variable_count] = NULL;
+	if (environ != request.strings)
+		environ = request.strings;
+	set_name(request.arguments[0]);
+	return true;
 }
 
 /* What ps shows: the arguments, as far as there is room. */
 static void
 show_arguments(void)
 {
-	const char *start = request.message.bytes + sizeof(struct fork_run);
-	size_t length = (size_t)(environ[0] != NULL
-		? environ[0] - start
-		: request.message.bytes + request.length - start);
+	const char *from = request.message.bytes + sizeof(struct fork_run);
+	const char *end = environ[0] != NULL
+	    ? environ[0]
+	    : request.message.bytes + request.length;
+	volatile char *to = preload.title;
 
-	prctl(PR_SET_NAME, request.message.run.name);
-	if (preload.title_size == 0)
-		return;
-	if (length > preload.title_size - 1)
-		length = preload.title_size - 1;
-	memcpy(preload.title, start, length);
-	memset(preload.title + length, 0, preload.title_size - length);
+	syscall(SYS_prctl, PR_SET_NAME, request.message.run.name, 0L, 0L, 0L);
+	for (size_t left = preload.title_size; left > 0; left--)
+		*to++ = from < end && left > 1 ? *from++ : '\0';
 }
 
 /* For a runner: what it is to do, and the variables, at our socket's number. */
@@ -255,19 +281,22 @@ leave_block(void)
 	close(fd);
 }
 
-/* From here on this process is the request's. */
+/*
+ * From here on this process is the request's.  syscall(2) for all, as each page
+ * of the C library that a new process touches costs it a fault.
+ */
 static void
 become_worker(void)
 {
 	int first = preload.socket;
 
-	if (setsid() == -1 || fchdir(request.fds[FORK_FDS - 1]) == -1)
+	if (syscall(SYS_setsid) == -1 ||
+	    syscall(SYS_fchdir, request.fds[FORK_FDS - 1]) == -1)
 		_exit(127);
 	for (int i = 0; i < 3; i++)
-		if (dup2(request.fds[i], i) == -1)
+		if (syscall(SYS_dup3, request.fds[i], i, 0) == -1)
 			_exit(127);
 	close_request();
-	unpack_request();
 	if (preload.mode == FORK_AT_FORK) {
 		leave_block();
 		first += request.message.run.learns ? 2 : 1;
@@ -277,7 +306,9 @@ become_worker(void)
 	show_arguments();
 	if (limits_apply(&request.message.run.limits) == -1)
 		_exit(127);
-	preload.socket = -1;
+	/* Only a runner's fork() asks again; a page less is written to. */
+	if (preload.mode == FORK_AT_FORK)
+		preload.socket = -1;
 }
 
 /* A worker that is ahead of its request. */
@@ -286,7 +317,7 @@ wait_as_spare(volatile struct fork_slot *slot)
 {
 	const uint64_t one = 1;
 
-	if (!receive_request())
+	if (!receive_request() || !unpack_request())
 		_exit(0);
 	slot->request = request.message.run.request;
 	if (write(preload.socket + 2, &one, sizeof(one)) == -1)
@@ -352,6 +383,8 @@ serve_on_demand(void)
 
 		if (!receive_request())
 			_exit(0);
+		if (!unpack_request())
+			return_request();
 		/* The launcher sends no more than there are slots. */
 		if ((slot = find_free_slot()) == NULL)
 			return_request();
@@ -401,5 +434,5 @@ preload_serve(int *argc)
 	else
 		serve_on_demand();
 	*argc = (int)request.message.run.argument_count;
-	return request.strings;
+	return request.arguments;
 }
