@@ -56,6 +56,9 @@ int fd_memory_file(void);
  */
 int fd_shared_memory(size_t size);
 
+/* fd_bell: an eventfd(2).  -1 and errno (ENOSYS where there is none). */
+int fd_bell(void);
+
 /*
  * fd_temporary_file: an empty file in `directory` without a name, that any
  * user may open again for reading through /proc.  -1 and errno.

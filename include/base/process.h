@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * process_init_title: call first in main.  The title takes over the memory of
@@ -84,6 +85,9 @@ void process_die_with_parent(void);
  * system does not say.
  */
 bool process_is_exiting(pid_t pid);
+
+/* process_resident_memory: KiB of it; 0 where the system does not say. */
+int64_t process_resident_memory(pid_t pid);
 
 /*
  * process_count_oom_kills: how often the kernel has killed for want of memory

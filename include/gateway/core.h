@@ -7,6 +7,7 @@
 #include "gateway/counters.h"
 #include "gateway/gateway.h"
 #include "gateway/request.h"
+#include "gateway/servers.h"
 #include "gateway/usage.h"
 
 /* One relay buffer a process: handlers never nest. */
@@ -72,7 +73,8 @@ struct gateway {
 	struct counters *counters;     /* this gateway's, in all_counters */
 	struct counters *all_counters; /* owned; `sharing` of them */
 	unsigned sharing;
-	bool is_counting_alone;	   /* all_counters is not shared */
+	bool is_counting_alone; /* all_counters is not shared */
+	struct server_list servers;
 	struct usage_table *usage; /* owned; NULL without a status page */
 	unsigned char news[512];   /* bits of what gateway_is_news was asked */
 	char chunk[GATEWAY_CHUNK];

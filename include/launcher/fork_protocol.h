@@ -70,6 +70,7 @@ struct fork_run {
 	uint32_t request;
 	uint32_t argument_count;
 	uint32_t variable_count;
+	char name[16]; /* of the process, as the kernel keeps it */
 	struct limits limits;
 };
 

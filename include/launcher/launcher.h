@@ -33,4 +33,13 @@ enum reason launcher_prepare(const struct config_map *map, const char *path,
     struct launcher_command *c);
 void launcher_command_fini(struct launcher_command *c);
 
+/*
+ * launcher_environment: the environment of a request with these parameters for
+ * a script that was found.  0, or -1 (ENOMEM); cgi_environment_fini in every
+ * case.
+ */
+int launcher_environment(struct cgi_environment *environment,
+    const struct config_map *map, const struct resolved *r, const char *params,
+    size_t params_length);
+
 #endif

@@ -19,6 +19,9 @@
 
 #include "base/system.h"
 
+#ifdef HAVE_EVENTFD
+#include <sys/eventfd.h>
+#endif
 #if defined(__FreeBSD__)
 #include <sys/sysctl.h>
 #endif
@@ -157,6 +160,17 @@ fd_memory_file(void)
 {
 #ifdef HAVE_MEMFD_CREATE
 	return memfd_create("scgid-body", MFD_CLOEXEC);
+#else
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
+int
+fd_bell(void)
+{
+#ifdef HAVE_EVENTFD
+	return eventfd(0, EFD_CLOEXEC);
 #else
 	errno = ENOSYS;
 	return -1;

@@ -279,6 +279,22 @@ process_is_exiting(pid_t pid)
 	return is_exiting;
 }
 
+int64_t
+process_resident_memory(pid_t pid)
+{
+	long pages = 0;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%ld/statm", (long)pid);
+	if ((file = fopen(path, "re")) == NULL)
+		return 0;
+	if (fscanf(file, "%*d %ld", &pages) != 1)
+		pages = 0;
+	fclose(file);
+	return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
 unsigned long
 process_count_oom_kills(void)
 {

@@ -91,7 +91,7 @@ const struct option option_table[] = {
 		0, 65536, NULL, "scripts that run at the same time; 0: 16 a "
 		"core" },
 	{ SECTION_POOL, "fork_servers", OPTION_NUMBER, POOL(fork_servers), "16",
-		0, 1024, NULL, "fork servers that are kept, for each gateway" },
+		0, 256, NULL, "fork servers that are kept, for each gateway" },
 	{ SECTION_POOL, "queue", OPTION_NUMBER, POOL(queue), "1024",
 		1, 65536, NULL, "requests that may wait for a worker, for each gateway" },
 	POOL_AND_MAP_TIME("queue_timeout", queue, "30s", 0,
@@ -179,7 +179,7 @@ const struct option option_table[] = {
 		"auto: what the script was seen to import; -NAME: not this "
 		"one; no: none" },
 	{ SECTION_MAP, "spare", OPTION_NUMBER, MAP(spare), "0",
-		0, 1024, NULL, "workers of each fork server that wait for a "
+		0, 128, NULL, "workers of each fork server that wait for a "
 		"request" },
 	{ SECTION_MAP, "prestart", OPTION_BOOL, MAP(prestart), "no",
 		0, 0, NULL, "whether the fork server is started with the pool, "

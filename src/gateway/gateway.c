@@ -318,6 +318,7 @@ finish(struct gateway *g)
 	fd_close(&g->null_fd);
 	counters_close(g);
 	free(g->usage);
+	servers_free(g);
 	if (g->base != NULL)
 		event_base_free(g->base);
 	free(g->listeners);
@@ -367,6 +368,7 @@ gateway_run(const struct gateway_options *options)
 	g->next_run = 1;
 	TAILQ_INIT(&g->requests);
 	TAILQ_INIT(&g->waiting);
+	TAILQ_INIT(&g->servers);
 	reserve_descriptors(g);
 	result = start(g, options);
 	if (options->counters > STDERR_FILENO)

@@ -24,29 +24,37 @@ build_argv(const struct config_map *map, const struct resolved *r)
 	return argv;
 }
 
+int
+launcher_environment(struct cgi_environment *environment,
+    const struct config_map *map, const struct resolved *r, const char *params,
+    size_t params_length)
+{
+	const struct cgi_environment_input input = {.params = params,
+	    .params_length = params_length,
+	    .script_name = r->name.data,
+	    .path_info = r->path_info,
+	    .document_root = r->document_root,
+	    .script_filename = r->script.data,
+	    .extra = map->environment.items,
+	    .extra_count = map->environment.count,
+	    .pass_authorization = map->authorization == AUTHORIZATION_PASS};
+
+	return cgi_environment_build(environment, &input);
+}
+
 enum reason
 launcher_prepare(const struct config_map *map, const char *path,
     const char *params, size_t params_length, struct buffer *trace,
     struct launcher_command *c)
 {
-	struct cgi_environment_input input;
 	struct resolved *r = &c->resolved;
 
 	memset(c, 0, sizeof(*c));
 	resolve_script(map, path, params, params_length, trace, r);
 	if (r->reason != REASON_NONE)
 		return r->reason;
-	memset(&input, 0, sizeof(input));
-	input.params = params;
-	input.params_length = params_length;
-	input.script_name = r->name.data;
-	input.path_info = r->path_info;
-	input.document_root = r->document_root;
-	input.script_filename = r->script.data;
-	input.extra = map->environment.items;
-	input.extra_count = map->environment.count;
-	input.pass_authorization = map->authorization == AUTHORIZATION_PASS;
-	if (cgi_environment_build(&c->environment, &input) == -1 ||
+	if (launcher_environment(
+		&c->environment, map, r, params, params_length) == -1 ||
 	    (c->argv = build_argv(map, r)) == NULL) {
 		r->reason = REASON_OUT_OF_MEMORY;
 		r->error = ENOMEM;

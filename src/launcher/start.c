@@ -29,6 +29,29 @@ struct plan {
 	volatile int at_exec;
 };
 
+/*
+ * Runs in the child.  The extra descriptors may stand where others of them are
+ * to be, so each moves out of the way first.
+ */
+static int
+keep_extra(const struct start_command *c)
+{
+	int keep[START_EXTRA_MAX], first = c->extra_first;
+	int count = (int)c->extra_count;
+
+	for (int i = 0; i < count; i++)
+		if ((keep[i] = fcntl(c->extra[i], F_DUPFD, first + count)) ==
+		    -1)
+			return -1;
+	for (int i = 0; i < count; i++) {
+		if (dup2(keep[i], first + i) == -1)
+			return -1;
+		keep[i] = first + i;
+	}
+	fd_close_others(keep, (size_t)count);
+	return 0;
+}
+
 /* Runs in the child. */
 static void
 become(struct plan *p)
@@ -41,8 +64,8 @@ become(struct plan *p)
 	for (int i = 0; i < 3; i++)
 		if (dup2(c->stdio[i], i) == -1)
 			goto fail;
-	fd_close_others(NULL, 0);
-	if (limits_apply(c->limits) == -1)
+	if (keep_extra(c) == -1 ||
+	    (c->limits != NULL && limits_apply(c->limits) == -1))
 		goto fail;
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) == -1)

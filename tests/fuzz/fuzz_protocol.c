@@ -31,7 +31,7 @@ require(bool holds, const char *claim)
 static void
 check_rules(const struct protocol_message *m, size_t fd_count)
 {
-	REQUIRE(m->reason < REASON_COUNT);
+	REQUIRE(m->reason < REASON_COUNT && m->start <= START_PERL);
 	REQUIRE(fd_count == 0 || (m->type == PROTOCOL_RUN && fd_count == 3));
 	switch (m->type) {
 	case PROTOCOL_RUN:
@@ -54,6 +54,10 @@ check_rules(const struct protocol_message *m, size_t fd_count)
 		REQUIRE(m->pid > 1);
 		break;
 	case PROTOCOL_HELLO:
+		break;
+	case PROTOCOL_SERVER:
+		REQUIRE(m->code >= 0 && m->code <= PROTOCOL_SERVER_REFUSED);
+		REQUIRE(m->data_length < PROTOCOL_TREE_MAX);
 		break;
 	default:
 		REQUIRE(m->pid > 1);

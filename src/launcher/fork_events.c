@@ -1,0 +1,372 @@
+/*
+ * fork_events.c: what fork servers say, how they end, and what is due.
+ */
+#include "launcher/fork_servers.h"
+
+#include <sys/wait.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fd.h"
+#include "launcher/fork_server.h"
+#include "launcher/worker.h"
+
+/* Until it says that it serves: a program, and what imports a lot. */
+#define START_TIME	  (5 * SECOND)
+#define START_TIME_SCRIPT (60 * SECOND)
+
+/* One that dies young is not started again at once. */
+#define YOUNG SECOND
+
+/* How soon a worker that has its request must have shown its pid. */
+#define LOST_TIME     (SECOND / 20)
+
+#define TELL_INTERVAL SECOND
+
+/* Of one process, before others have their turn. */
+#define MESSAGES_AT_ONCE 16
+
+size_t
+fork_servers_count(const struct launcher *l)
+{
+	const struct fork_process *p;
+	size_t n = 0;
+
+	TAILQ_FOREACH (p, &l->fork_processes, entry)
+		n++;
+	return n;
+}
+
+size_t
+fork_servers_poll(struct launcher *l, struct pollfd *fds, size_t size)
+{
+	struct fork_process *p;
+	size_t n = 0;
+
+	TAILQ_FOREACH (p, &l->fork_processes, entry) {
+		const int all[FORK_SERVERS_POLL] = {
+		    p->socket, p->output, p->errors};
+
+		for (int i = 0; i < FORK_SERVERS_POLL; i++)
+			if (all[i] != -1 && n < size)
+				fds[n++] = (struct pollfd){
+				    .fd = all[i], .events = POLLIN};
+	}
+	return n;
+}
+
+static void
+on_hello(struct launcher *l, struct fork_process *p)
+{
+	struct fork_server *s = p->owner;
+	struct fork_process *old = s->serving;
+
+	if (fork_process_read(p)) {
+		fork_server_refuse(l, p, "prints before there is a request");
+		return;
+	}
+	p->state = FORK_SERVING;
+	p->told_at = clock_now();
+	fd_close(&p->output);
+	fd_close(&p->errors);
+	s->starting = NULL;
+	if (old != NULL)
+		fork_server_retire(
+		    l, old, s->overdue != NULL ? s->overdue : "replaced");
+	s->serving = p;
+	s->overdue = NULL;
+	free(s->complaint);
+	s->complaint = NULL;
+	fork_server_tell(l, s, p, PROTOCOL_SERVER_READY, NULL);
+}
+
+static void
+on_files(struct fork_process *p, const char *names, size_t length)
+{
+	const char *end = names + length;
+
+	for (; names < end; names += strlen(names) + 1)
+		watch_add(&p->watched, names, &p->born);
+}
+
+/* The names become an argument, and a script may have sent them. */
+static void
+on_learned(struct fork_server *s, const char *names, size_t length)
+{
+	const char *end = names + length;
+
+	s->learning = LEARNING_DONE;
+	for (; names < end; names += strlen(names) + 1) {
+		size_t size = strspn(names,
+		    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+		    "0123456789_.");
+
+		if (size == 0 || names[size] != '\0' || names[0] == '.' ||
+		    s->learned.length + size > 64 * 1024)
+			continue;
+		buffer_printf(&s->learned, "%s%s",
+		    s->learned.length > 0 ? "," : "", names);
+	}
+	if (s->learned.length > 0)
+		s->overdue = "the script's imports are known now";
+}
+
+/* A request that a fork server could not begin, from its own message. */
+static void
+run_elsewhere(
+    struct launcher *l, struct fork_process *p, struct fork_received *r)
+{
+	struct worker *w = worker_find_unknown(l, p, r->id);
+
+	if (w != NULL && r->id != 0) {
+		r->command.path = p->program;
+		p->running--;
+		worker_start(l, w, &r->command);
+	}
+	for (int i = 0; i < FORK_FDS; i++)
+		fd_close(&r->fds[i]);
+}
+
+static void
+receive(struct launcher *l, struct fork_process *p)
+{
+	struct fork_server *s;
+	struct fork_received r;
+	int n;
+
+	for (int i = 0; i < MESSAGES_AT_ONCE && p->owner != NULL; i++) {
+		if ((n = fork_process_receive(p, &r)) == 0)
+			break;
+		s = p->owner;
+		if (n == -1)
+			continue;
+		if (r.type == FORK_HELLO && p->state == FORK_STARTING)
+			on_hello(l, p);
+		else if (r.type == FORK_FILES && p->state == FORK_STARTING)
+			on_files(p, r.data, r.length);
+		else if (r.type == FORK_LEARNED &&
+		    s->learning == LEARNING_ASKED)
+			on_learned(s, r.data, r.length);
+		else if (r.type == FORK_RUN)
+			run_elsewhere(l, p, &r);
+	}
+}
+
+/* What it had not begun when it died is begun here. */
+static void
+take_back_all(struct launcher *l, struct fork_process *p)
+{
+	struct fork_received r;
+	int n;
+
+	while ((n = fork_process_take_back(p, &r)) != 0)
+		if (n == 1 && r.type == FORK_RUN)
+			run_elsewhere(l, p, &r);
+	p->lost_at = clock_now() + LOST_TIME;
+}
+
+static const char *
+describe_end(int status, char *out, size_t size)
+{
+	if (WIFSIGNALED(status))
+		snprintf(
+		    out, size, "was killed by signal %d", WTERMSIG(status));
+	else if (WEXITSTATUS(status) == FORK_EXIT_NO_FORK)
+		snprintf(out, size, "cannot fork");
+	else
+		snprintf(
+		    out, size, "exited with status %d", WEXITSTATUS(status));
+	return out;
+}
+
+static void
+process_ended(struct launcher *l, struct fork_process *p, int status)
+{
+	struct fork_server *s = p->owner;
+	char why[128];
+
+	describe_end(status, why, sizeof(why));
+	receive(l, p);
+	fork_process_read(p);
+	p->pid = -1;
+	if (p->owner != NULL && p->state == FORK_STARTING) {
+		fork_server_refuse(l, p, why);
+	} else if (p->owner != NULL) {
+		if (clock_now() - p->started_at < YOUNG)
+			s->retry_at = clock_now() + YOUNG;
+		fork_server_retire(l, p, why);
+	}
+	take_back_all(l, p);
+}
+
+struct worker *
+fork_servers_reaped(
+    struct launcher *l, pid_t pid, int status, struct worker *known)
+{
+	struct fork_process *p;
+	uint32_t id;
+
+	TAILQ_FOREACH (p, &l->fork_processes, entry) {
+		if (p->pid == pid) {
+			process_ended(l, p, status);
+			return NULL;
+		}
+		if (!fork_process_reaped(p, pid, &id))
+			continue;
+		if (known == NULL && id != 0 &&
+		    (known = worker_find_unknown(l, p, id)) != NULL) {
+			worker_settle(l, known);
+			worker_identify(l, known, pid);
+		}
+		return known;
+	}
+	return known;
+}
+
+bool
+fork_servers_own(struct launcher *l, pid_t pid)
+{
+	struct fork_process *p;
+
+	TAILQ_FOREACH (p, &l->fork_processes, entry)
+		if (p->pid == pid || fork_process_has(p, pid))
+			return true;
+	return false;
+}
+
+/* Signals wait for the pids of these workers. */
+static void
+identify_pending(struct launcher *l)
+{
+	struct worker *w, *next;
+	pid_t pid;
+
+	for (w = LIST_FIRST(&l->workers[0]); w != NULL; w = next) {
+		next = LIST_NEXT(w, entry);
+		if (w->pid == 0 && (w->is_asked || w->signal != 0) &&
+		    (pid = fork_process_find(w->process, w->request)) != 0)
+			worker_identify(l, w, pid);
+	}
+}
+
+/* Those that a dead fork server had taken and that have no worker. */
+static void
+fail_lost(struct launcher *l, struct fork_process *p)
+{
+	struct worker *w, *next;
+	struct buffer detail = {0};
+	pid_t pid;
+
+	buffer_printf(&detail, "its fork server died");
+	for (w = LIST_FIRST(&l->workers[0]); w != NULL; w = next) {
+		next = LIST_NEXT(w, entry);
+		if (w->pid != 0 || w->process != p)
+			continue;
+		if ((pid = fork_process_find(p, w->request)) != 0) {
+			worker_identify(l, w, pid);
+			continue;
+		}
+		p->running--;
+		worker_tell_failed(
+		    l, w->request, REASON_LAUNCHER_LOST, 0, &detail);
+		worker_forget(l, w);
+	}
+	buffer_fini(&detail);
+	p->lost_at = 0;
+}
+
+static void
+tend_process(struct launcher *l, struct fork_process *p, int64_t now)
+{
+	struct fork_server *s = p->owner;
+	int64_t limit;
+
+	if (p->lost_at != 0 && now >= p->lost_at)
+		fail_lost(l, p);
+	if (s == NULL)
+		return;
+	limit = s->kind == START_FORK_SERVER ? START_TIME : START_TIME_SCRIPT;
+	if (p->state == FORK_STARTING && now - p->started_at > limit)
+		fork_server_refuse(l, p, "does not come to its work in time");
+	else if (p->state == FORK_SERVING && s->map->idle > 0 &&
+	    now - s->used_at > s->map->idle * 1000)
+		fork_server_retire_all(l, s, "it was not used");
+	else if (p->state == FORK_SERVING && p->requests != p->requests_told &&
+	    now - p->told_at > TELL_INTERVAL) {
+		p->told_at = now;
+		p->requests_told = p->requests;
+		fork_server_tell(l, s, p, PROTOCOL_SERVER_COUNTS, NULL);
+	}
+}
+
+void
+fork_servers_tend(struct launcher *l, bool is_readable)
+{
+	struct fork_process *p, *next;
+	int64_t now;
+
+	if (TAILQ_EMPTY(&l->fork_processes))
+		return;
+	now = clock_now();
+	if (l->pending > 0)
+		identify_pending(l);
+	for (p = TAILQ_FIRST(&l->fork_processes); p != NULL; p = next) {
+		next = TAILQ_NEXT(p, entry);
+		if (is_readable) {
+			receive(l, p);
+			if (p->state == FORK_STARTING && fork_process_read(p))
+				fork_server_refuse(
+				    l, p, "prints before there is a request");
+		}
+		tend_process(l, p, now);
+		if (p->pid == -1 && p->running == 0 && p->lost_at == 0) {
+			TAILQ_REMOVE(&l->fork_processes, p, entry);
+			fork_process_free(p);
+		}
+	}
+}
+
+int64_t
+fork_servers_deadline(struct launcher *l)
+{
+	struct fork_process *p;
+	int64_t soonest = l->pending > 0 ? clock_now() + SECOND / 200 : 0;
+
+	TAILQ_FOREACH (p, &l->fork_processes, entry) {
+		const struct fork_server *s = p->owner;
+
+		soonest = clock_sooner(soonest, p->lost_at);
+		if (s == NULL)
+			continue;
+		if (p->state == FORK_STARTING)
+			soonest = clock_sooner(soonest,
+			    p->started_at +
+				(s->kind == START_FORK_SERVER
+					? START_TIME
+					: START_TIME_SCRIPT));
+		else if (s->map->idle > 0)
+			soonest = clock_sooner(
+			    soonest, s->used_at + s->map->idle * 1000 + 1000);
+		if (p->requests != p->requests_told)
+			soonest =
+			    clock_sooner(soonest, p->told_at + TELL_INTERVAL);
+	}
+	return soonest;
+}
+
+void
+fork_servers_end(struct launcher *l)
+{
+	struct fork_process *p;
+	struct fork_server *s;
+
+	while ((p = TAILQ_FIRST(&l->fork_processes)) != NULL) {
+		TAILQ_REMOVE(&l->fork_processes, p, entry);
+		fork_process_free(p);
+	}
+	while ((s = TAILQ_FIRST(&l->fork_servers)) != NULL)
+		fork_server_free(l, s);
+}
