@@ -384,11 +384,15 @@ prepare(void)
 		    MADV_DONTFORK);
 	if (send(preload.socket, &hello, 1, MSG_NOSIGNAL) != 1)
 		_exit(0);
-	/* Who waits for the end of our output is not kept waiting. */
+	/*
+	 * Who waits for the end of our output is not kept waiting; and a
+	 * constructor may have closed these, which are to be no request's.
+	 */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	close(null);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	if (null > STDERR_FILENO)
+		close(null);
 }
 
 char **
