@@ -365,6 +365,8 @@ serve_on_demand(void)
 			return_request();
 		}
 		close_request();
+		/* The next may be shorter, and would see the rest of this. */
+		memset(request.message.bytes, 0, request.length);
 	}
 }
 
