@@ -23,6 +23,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 typedef int main_function(int, char **, char **);
+typedef pid_t fork_function(void);
 typedef int start_function(main_function *, int, char **, void (*)(void),
     void (*)(void), void (*)(void), void *);
 typedef int
@@ -33,6 +34,9 @@ extern char **environ;
 struct preload preload = {.socket = -1};
 
 static main_function *program_main;
+
+/* Found early: a program may fork in a signal handler, or with threads. */
+static fork_function *original_fork;
 
 void
 preload_refuse(const char *format, ...)
@@ -108,6 +112,13 @@ learn_what_we_are(void)
 	if (sscanf(text, "%c %d %u", &mode, &fd, &spare) != 3)
 		return;
 	take_variable("LD_PRELOAD", text, sizeof(text));
+	/* Started by a constructor: the fork server leads its session. */
+	if (getsid(0) != getpid()) {
+		take_variable(RUNNER_VARIABLE, text, sizeof(text));
+		for (int i = 0; i < 3; i++)
+			close(fd + i);
+		return;
+	}
 	preload.mode = (enum fork_mode)mode;
 	preload.socket = fd;
 	preload.spare = spare;
@@ -120,16 +131,16 @@ EXPORT pid_t fork(void);
 EXPORT pid_t
 fork(void)
 {
-	pid_t (*next)(void);
 	const char *state;
 	int argc;
 
-	find_original("fork", &next);
+	if (original_fork == NULL)
+		find_original("fork", &original_fork);
 	if (preload.socket == -1 || preload.mode != FORK_AT_FORK)
-		return next();
+		return original_fork();
 	state = getenv(RUNNER_VARIABLE);
 	if (state == NULL || strcmp(state, "ready") != 0)
-		return next();
+		return original_fork();
 	preload_serve(&argc);
 	return 0;
 }
@@ -155,6 +166,7 @@ __libc_start_main(main_function *main, int argc, char **argv,
 	start_function *next;
 
 	find_original("__libc_start_main", &next);
+	find_original("fork", &original_fork);
 	learn_what_we_are();
 	if (preload.socket == -1)
 		return next(main, argc, argv, init, fini, rtld_fini, stack_end);
