@@ -124,4 +124,5 @@ preload_check(void)
 		    "has more than %d fork handlers", PRELOAD_HANDLERS_MAX);
 	each_number("/proc/self/fd", note_open_file, NULL);
 	find_thread_id();
+	preload_note_image();
 }

@@ -14,6 +14,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,6 +113,8 @@ learn_what_we_are(void)
 	if (sscanf(text, "%c %d %u", &mode, &fd, &spare) != 3)
 		return;
 	take_variable("LD_PRELOAD", text, sizeof(text));
+	if (mode == FORK_AT_MAIN)
+		take_variable(RUNNER_VARIABLE, text, sizeof(text));
 	/* Started by a constructor: the fork server leads its session. */
 	if (getsid(0) != getpid()) {
 		take_variable(RUNNER_VARIABLE, text, sizeof(text));
@@ -154,6 +157,23 @@ main_of_server(int argc, char **argv, char **envp)
 	return program_main(argc, argv, environ);
 }
 
+static void
+note_auxiliary(char **variables)
+{
+	const ElfW(auxv_t) * vector, *end;
+	size_t size;
+
+	while (*variables != NULL)
+		variables++;
+	vector = end = (const ElfW(auxv_t) *)(variables + 1);
+	while (end->a_type != AT_NULL)
+		end++;
+	size = (size_t)(end + 1 - vector) * sizeof(*vector);
+	preload.auxiliary = vector;
+	if (size <= PRELOAD_AUXILIARY_MAX * sizeof(char *))
+		preload.auxiliary_size = size;
+}
+
 EXPORT int __libc_start_main(main_function *main, int argc, char **argv,
     void (*init)(void), void (*fini)(void), void (*rtld_fini)(void),
     void *stack_end);
@@ -167,6 +187,7 @@ __libc_start_main(main_function *main, int argc, char **argv,
 
 	find_original("__libc_start_main", &next);
 	find_original("fork", &original_fork);
+	note_auxiliary(argv + argc + 1);
 	learn_what_we_are();
 	if (preload.socket == -1)
 		return next(main, argc, argv, init, fini, rtld_fini, stack_end);

@@ -36,7 +36,7 @@ static struct {
 	} message;
 	size_t length;
 	int fds[FORK_FDS];
-	char *strings[FORK_STRINGS_MAX + 2];
+	char *strings[FORK_STRINGS_MAX + 2 + PRELOAD_AUXILIARY_MAX];
 } request;
 
 static void
@@ -190,7 +190,10 @@ static void __attribute__((noreturn)) return_request(void)
 	_exit(FORK_EXIT_NO_FORK);
 }
 
-/* Leaves arguments and variables in request.strings; those after the former. */
+/*
+ * Leaves arguments and variables in request.strings; those after the former,
+ * and what the kernel puts behind them: some find it there.
+ */
 static void
 unpack_request(void)
 {
@@ -208,7 +211,10 @@ unpack_request(void)
 		request.strings[at++] = text;
 		text += strlen(text) + 1;
 	}
-	request.strings[at] = NULL;
+	if (at == argument_count)
+		request.strings[at++] = NULL;
+	request.strings[at++] = NULL;
+	memcpy(request.strings + at, preload.auxiliary, preload.auxiliary_size);
 	environ = request.strings + argument_count + 1;
 	program_invocation_name = request.strings[0];
 	text = strrchr(request.strings[0], '/');
@@ -216,22 +222,15 @@ unpack_request(void)
 	    text != NULL ? text + 1 : request.strings[0];
 }
 
-/* What ps shows: the arguments, as far as there is room. */
+/* What ps shows. */
 static void
-show_arguments(void)
+show_request(void)
 {
-	const char *start = request.message.bytes + sizeof(struct fork_run);
-	size_t length = (size_t)(environ[0] != NULL
-		? environ[0] - start
-		: request.message.bytes + request.length - start);
+	char *end = request.message.bytes + request.length;
 
 	prctl(PR_SET_NAME, request.message.run.name);
-	if (preload.title_size == 0)
-		return;
-	if (length > preload.title_size - 1)
-		length = preload.title_size - 1;
-	memcpy(preload.title, start, length);
-	memset(preload.title + length, 0, preload.title_size - length);
+	preload_show(request.message.bytes + sizeof(struct fork_run),
+	    environ[0] != NULL ? environ[0] : end, end);
 }
 
 /* For a runner: what it is to do, and the variables, at our socket's number. */
@@ -274,10 +273,11 @@ become_worker(void)
 	}
 	close_range_of(first, preload.socket + 2);
 	preload_reopen();
-	show_arguments();
+	show_request();
 	if (limits_apply(&request.message.run.limits) == -1)
 		_exit(127);
 	preload.socket = -1;
+	errno = 0;
 }
 
 /* A worker that is ahead of its request. */
