@@ -46,6 +46,8 @@ struct preload {
 	size_t handler_count;
 	struct preload_file files[PRELOAD_FILES_MAX];
 	size_t file_count;
+	char **environment; /* as the kernel gave it, without our variables */
+	size_t environment_count;
 	char *title; /* the memory of argv */
 	size_t title_size;
 	const void *auxiliary; /* what stands behind the variables */

@@ -122,6 +122,9 @@ learn_what_we_are(void)
 			close(fd + i);
 		return;
 	}
+	preload.environment = environ;
+	while (environ[preload.environment_count] != NULL)
+		preload.environment_count++;
 	preload.mode = (enum fork_mode)mode;
 	preload.socket = fd;
 	preload.spare = spare;
