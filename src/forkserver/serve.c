@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -128,9 +129,10 @@ receive_request(void)
 	struct cmsghdr *c;
 	ssize_t n;
 
+	/* A reset tells of the launcher's end, not of what is still here. */
 	do
 		n = recvmsg(preload.socket, &m, 0);
-	while (n == -1 && errno == EINTR);
+	while (n == -1 && (errno == EINTR || errno == ECONNRESET));
 	if (n <= 0)
 		return false;
 	request.length = (size_t)n;
@@ -370,6 +372,33 @@ serve_on_demand(void)
 	}
 }
 
+static int
+add_object(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	size_t *length = arg, needed = strlen(info->dlpi_name) + 1;
+
+	(void)size;
+	if (info->dlpi_name[0] == '/' &&
+	    *length + needed <= sizeof(request.message.bytes)) {
+		memcpy(request.message.bytes + *length, info->dlpi_name,
+		    needed);
+		*length += needed;
+	}
+	return 0;
+}
+
+/* The libraries that are loaded: a new version of one is to be used at once. */
+static void
+tell_objects(void)
+{
+	size_t length = 1;
+
+	request.message.bytes[0] = FORK_FILES;
+	dl_iterate_phdr(add_object, &length);
+	send(preload.socket, request.message.bytes, length, MSG_NOSIGNAL);
+	memset(request.message.bytes, 0, length);
+}
+
 static void
 prepare(void)
 {
@@ -384,6 +413,7 @@ prepare(void)
 	if (preload.spare == 0)
 		madvise((void *)(uintptr_t)preload.slots, SLOTS_SIZE,
 		    MADV_DONTFORK);
+	tell_objects();
 	if (send(preload.socket, &hello, 1, MSG_NOSIGNAL) != 1)
 		_exit(0);
 	/*

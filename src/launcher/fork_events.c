@@ -26,6 +26,9 @@
 
 #define TELL_INTERVAL SECOND
 
+/* Files that a process is made of. */
+#define WATCHED_MAX 8192
+
 /* Of one process, before others have their turn. */
 #define MESSAGES_AT_ONCE 16
 
@@ -89,7 +92,9 @@ on_files(struct fork_process *p, const char *names, size_t length)
 	const char *end = names + length;
 
 	for (; names < end; names += strlen(names) + 1)
-		watch_add(&p->watched, names, &p->born);
+		if (names[0] == '/' && p->watched.count < WATCHED_MAX &&
+		    !watch_has(&p->watched, names))
+			watch_add(&p->watched, names, &p->born);
 }
 
 /* The names become an argument, and a script may have sent them. */

@@ -59,6 +59,15 @@ watch_add(
 	return 0;
 }
 
+bool
+watch_has(const struct watch_list *list, const char *path)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->items[i].path, path) == 0)
+			return true;
+	return false;
+}
+
 const char *
 watch_find_changed(const struct watch_list *list)
 {
