@@ -317,7 +317,7 @@ static bool
 send_request(struct launcher *l, struct fork_server *s,
     const struct fork_plan *plan, struct worker *w, const int stdio[3])
 {
-	const struct start_command command = {.path = plan->command->path,
+	const struct start_command command = {.path = plan->program.command,
 	    .argv = plan->argv,
 	    .envp = plan->command->environment.envp,
 	    .directory = plan->command->resolved.directory,
