@@ -127,8 +127,10 @@ run_elsewhere(
 	struct worker *w = worker_find_unknown(l, p, r->id);
 
 	if (w != NULL && r->id != 0) {
+		/* Nothing that would free it of ours is taken from there. */
 		r->command.path = p->program;
-		p->running--;
+		r->command.limits = &l->limits;
+		fork_process_done(p);
 		worker_start(l, w, &r->command);
 	}
 	for (int i = 0; i < FORK_FDS; i++)
@@ -274,7 +276,7 @@ fail_lost(struct launcher *l, struct fork_process *p)
 			worker_identify(l, w, pid);
 			continue;
 		}
-		p->running--;
+		fork_process_done(p);
 		worker_tell_failed(
 		    l, w->request, REASON_LAUNCHER_LOST, 0, &detail);
 		worker_forget(l, w);

@@ -285,6 +285,13 @@ fork_process_has(const struct fork_process *p, pid_t pid)
 	return slot_of(p, pid) != NULL;
 }
 
+void
+fork_process_done(struct fork_process *p)
+{
+	if (p->running > 0)
+		p->running--;
+}
+
 bool
 fork_process_reaped(struct fork_process *p, pid_t pid, uint32_t *id)
 {
@@ -296,8 +303,8 @@ fork_process_reaped(struct fork_process *p, pid_t pid, uint32_t *id)
 	*id = slot->request;
 	slot->request = 0;
 	slot->pid = 0;
-	if (*id != 0 && p->running > 0)
-		p->running--;
+	if (*id != 0)
+		fork_process_done(p);
 	/* It waits for a spare worker that is there no more. */
 	if (*id == 0 && write(p->bell, &one, sizeof(one)) == -1)
 		return true;
@@ -334,7 +341,7 @@ unpack(struct fork_received *r, char *text, const char *end, size_t arguments,
 static bool
 decode(char *bytes, size_t length, size_t fd_count, struct fork_received *r)
 {
-	static struct fork_run run;
+	struct fork_run run;
 
 	r->type = (enum fork_message)bytes[0];
 	r->data = bytes + 1;
@@ -348,7 +355,6 @@ decode(char *bytes, size_t length, size_t fd_count, struct fork_received *r)
 		return false;
 	memcpy(&run, bytes, sizeof(run));
 	r->id = run.request;
-	r->command.limits = &run.limits;
 	r->command.stdio = r->fds;
 	r->command.directory = r->fds[FORK_FDS - 1];
 	return unpack(r, bytes + sizeof(run), bytes + length,
