@@ -25,6 +25,7 @@
 
 #define SLOTS_SIZE    (FORK_SLOTS * sizeof(struct fork_slot))
 #define COMPLAINT_MAX 2048
+#define READS_AT_ONCE 16
 
 /* Our descriptors in a fork server stand high, where a program has none. */
 #define DESCRIPTORS	  3
@@ -417,8 +418,10 @@ fork_process_read(struct fork_process *p)
 	bool has_printed = false;
 	ssize_t n;
 
-	while (p->errors != -1 &&
-	    (n = read(p->errors, text, sizeof(text))) != -1) {
+	/* Some, as it may never end. */
+	for (int i = 0; i < READS_AT_ONCE && p->errors != -1; i++) {
+		if ((n = read(p->errors, text, sizeof(text))) == -1)
+			break;
 		if (n == 0)
 			fd_close(&p->errors);
 		else
