@@ -30,8 +30,8 @@ struct server {
 	int64_t memory;	    /* KiB */
 	int64_t started_at; /* clock_now */
 	int64_t ended_at;   /* 0: it serves */
-	char *why;	    /* owned; it ended, or could not be; printable */
-	char *what;	    /* owned; printable */
+	char *why;	    /* owned; it ended, or could not be; any bytes */
+	char *what;	    /* owned; what it runs; any bytes */
 };
 
 TAILQ_HEAD(server_list, server);
