@@ -95,9 +95,12 @@ add(struct gateway *g, const struct link *link,
 		return NULL;
 	s->link = link;
 	s->number = m->number;
-	s->pid = m->pid > 1 ? (pid_t)m->pid : -1;
+	s->pid = m->pid > 1 ? (pid_t)m->pid : 0;
 	s->kind = m->start;
-	s->started_at = m->started_at;
+	s->started_at = clock_now();
+	if (m->started_at > 0 && m->started_at < s->started_at)
+		s->started_at = m->started_at;
+	s->is_refused = m->code == PROTOCOL_SERVER_REFUSED;
 	s->what = copy_as_line(m->text, strnlen(m->text, WHAT_MAX));
 	TAILQ_INSERT_HEAD(&g->servers, s, entry);
 	return s;
