@@ -20,7 +20,8 @@ struct fork_plan {
 };
 
 /*
- * fork_plan_init: 0, or -1 (ENOMEM).  The caller ends it with fork_plan_fini in
+ * fork_plan_init: 0, or -1: the command could not be started, which exec will
+ * tell of, or there is no memory.  The caller ends it with fork_plan_fini in
  * every case.
  */
 int fork_plan_init(struct fork_plan *plan, const struct config_map *map,

@@ -86,6 +86,9 @@ pid_t fork_process_find(const struct fork_process *p, uint32_t id);
 /* fork_process_has: whether `pid` is a worker of it, a spare one too. */
 bool fork_process_has(const struct fork_process *p, pid_t pid);
 
+/* fork_process_done: one of those that run does not any more. */
+void fork_process_done(struct fork_process *p);
+
 /*
  * fork_process_reaped: `pid` is reaped.  True if it was a worker of this, and
  * then *id its request, 0 if it had none.
@@ -98,7 +101,7 @@ struct fork_received {
 	const char *data; /* of FILES and LEARNED; borrowed from a buffer */
 	size_t length;
 	uint32_t id;		      /* of RUN, like what follows */
-	struct start_command command; /* without path; borrowed likewise */
+	struct start_command command; /* no path, no limits; borrowed */
 	int fds[FORK_FDS];	      /* owned by the caller; -1 but for RUN */
 };
 

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -36,7 +37,7 @@ static struct {
 	} message;
 	size_t length;
 	int fds[FORK_FDS];
-	char *strings[FORK_STRINGS_MAX + 2];
+	char *strings[FORK_STRINGS_MAX + 2 + PRELOAD_AUXILIARY_MAX];
 } request;
 
 static void
@@ -128,9 +129,10 @@ receive_request(void)
 	struct cmsghdr *c;
 	ssize_t n;
 
+	/* A reset tells of the launcher's end, not of what is still here. */
 	do
 		n = recvmsg(preload.socket, &m, 0);
-	while (n == -1 && errno == EINTR);
+	while (n == -1 && (errno == EINTR || errno == ECONNRESET));
 	if (n <= 0)
 		return false;
 	request.length = (size_t)n;
@@ -190,7 +192,10 @@ static void __attribute__((noreturn)) return_request(void)
 	_exit(FORK_EXIT_NO_FORK);
 }
 
-/* Leaves arguments and variables in request.strings; those after the former. */
+/*
+ * Leaves arguments and variables in request.strings; those after the former,
+ * and what the kernel puts behind them: some find it there.
+ */
 static void
 unpack_request(void)
 {
@@ -208,7 +213,10 @@ unpack_request(void)
 		request.strings[at++] = text;
 		text += strlen(text) + 1;
 	}
-	request.strings[at] = NULL;
+	if (at == argument_count)
+		request.strings[at++] = NULL;
+	request.strings[at++] = NULL;
+	memcpy(request.strings + at, preload.auxiliary, preload.auxiliary_size);
 	environ = request.strings + argument_count + 1;
 	program_invocation_name = request.strings[0];
 	text = strrchr(request.strings[0], '/');
@@ -216,22 +224,15 @@ unpack_request(void)
 	    text != NULL ? text + 1 : request.strings[0];
 }
 
-/* What ps shows: the arguments, as far as there is room. */
+/* What ps shows. */
 static void
-show_arguments(void)
+show_request(void)
 {
-	const char *start = request.message.bytes + sizeof(struct fork_run);
-	size_t length = (size_t)(environ[0] != NULL
-		? environ[0] - start
-		: request.message.bytes + request.length - start);
+	char *end = request.message.bytes + request.length;
 
 	prctl(PR_SET_NAME, request.message.run.name);
-	if (preload.title_size == 0)
-		return;
-	if (length > preload.title_size - 1)
-		length = preload.title_size - 1;
-	memcpy(preload.title, start, length);
-	memset(preload.title + length, 0, preload.title_size - length);
+	preload_show(request.message.bytes + sizeof(struct fork_run),
+	    environ[0] != NULL ? environ[0] : end, end);
 }
 
 /* For a runner: what it is to do, and the variables, at our socket's number. */
@@ -274,10 +275,11 @@ become_worker(void)
 	}
 	close_range_of(first, preload.socket + 2);
 	preload_reopen();
-	show_arguments();
+	show_request();
 	if (limits_apply(&request.message.run.limits) == -1)
 		_exit(127);
 	preload.socket = -1;
+	errno = 0;
 }
 
 /* A worker that is ahead of its request. */
@@ -365,7 +367,36 @@ serve_on_demand(void)
 			return_request();
 		}
 		close_request();
+		/* The next may be shorter, and would see the rest of this. */
+		memset(request.message.bytes, 0, request.length);
 	}
+}
+
+static int
+add_object(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	size_t *length = arg, needed = strlen(info->dlpi_name) + 1;
+
+	(void)size;
+	if (info->dlpi_name[0] == '/' &&
+	    *length + needed <= sizeof(request.message.bytes)) {
+		memcpy(request.message.bytes + *length, info->dlpi_name,
+		    needed);
+		*length += needed;
+	}
+	return 0;
+}
+
+/* The libraries that are loaded: a new version of one is to be used at once. */
+static void
+tell_objects(void)
+{
+	size_t length = 1;
+
+	request.message.bytes[0] = FORK_FILES;
+	dl_iterate_phdr(add_object, &length);
+	send(preload.socket, request.message.bytes, length, MSG_NOSIGNAL);
+	memset(request.message.bytes, 0, length);
 }
 
 static void
@@ -382,13 +413,18 @@ prepare(void)
 	if (preload.spare == 0)
 		madvise((void *)(uintptr_t)preload.slots, SLOTS_SIZE,
 		    MADV_DONTFORK);
+	tell_objects();
 	if (send(preload.socket, &hello, 1, MSG_NOSIGNAL) != 1)
 		_exit(0);
-	/* Who waits for the end of our output is not kept waiting. */
+	/*
+	 * Who waits for the end of our output is not kept waiting; and a
+	 * constructor may have closed these, which are to be no request's.
+	 */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	close(null);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	if (null > STDERR_FILENO)
+		close(null);
 }
 
 char **

@@ -26,6 +26,9 @@
 
 #define TELL_INTERVAL SECOND
 
+/* Files that a process is made of. */
+#define WATCHED_MAX 8192
+
 /* Of one process, before others have their turn. */
 #define MESSAGES_AT_ONCE 16
 
@@ -89,7 +92,9 @@ on_files(struct fork_process *p, const char *names, size_t length)
 	const char *end = names + length;
 
 	for (; names < end; names += strlen(names) + 1)
-		watch_add(&p->watched, names, &p->born);
+		if (names[0] == '/' && p->watched.count < WATCHED_MAX &&
+		    !watch_has(&p->watched, names))
+			watch_add(&p->watched, names, &p->born);
 }
 
 /* The names become an argument, and a script may have sent them. */
@@ -122,8 +127,10 @@ run_elsewhere(
 	struct worker *w = worker_find_unknown(l, p, r->id);
 
 	if (w != NULL && r->id != 0) {
+		/* Nothing that would free it of ours is taken from there. */
 		r->command.path = p->program;
-		p->running--;
+		r->command.limits = &l->limits;
+		fork_process_done(p);
 		worker_start(l, w, &r->command);
 	}
 	for (int i = 0; i < FORK_FDS; i++)
@@ -271,7 +278,7 @@ fail_lost(struct launcher *l, struct fork_process *p)
 			worker_identify(l, w, pid);
 			continue;
 		}
-		p->running--;
+		fork_process_done(p);
 		worker_tell_failed(
 		    l, w->request, REASON_LAUNCHER_LOST, 0, &detail);
 		worker_forget(l, w);

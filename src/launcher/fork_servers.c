@@ -256,7 +256,8 @@ start(struct launcher *l, struct fork_server *s, const struct fork_plan *plan)
 	const char *why;
 	char text[256];
 
-	if (!may_try(s) || !make_room(l))
+	/* One that takes the place of another needs no more room. */
+	if (!may_try(s) || (s->serving == NULL && !make_room(l)))
 		return;
 	watch_fini(&s->refused);
 	if ((why = fork_plan_doubt(plan)) != NULL) {
@@ -315,7 +316,7 @@ static bool
 send_request(struct launcher *l, struct fork_server *s,
     const struct fork_plan *plan, struct worker *w, const int stdio[3])
 {
-	const struct start_command command = {.path = plan->command->path,
+	const struct start_command command = {.path = plan->program.command,
 	    .argv = plan->argv,
 	    .envp = plan->command->environment.envp,
 	    .directory = plan->command->resolved.directory,
