@@ -27,9 +27,14 @@
 
 #define SLOTS_SIZE (FORK_SLOTS * sizeof(struct fork_slot))
 
+#define PAGE_MAX 65536
+
 extern char **environ;
 
-/* The request that is being started; a worker's arguments stay in here. */
+/*
+ * The request that is being started; a worker's arguments stay in here.  /proc
+ * shows them only from a page that has nothing of our file in it.
+ */
 static struct {
 	union {
 		struct fork_run run;
@@ -38,7 +43,7 @@ static struct {
 	size_t length;
 	int fds[FORK_FDS];
 	char *strings[FORK_STRINGS_MAX + 2 + PRELOAD_AUXILIARY_MAX];
-} request;
+} __attribute__((aligned(PAGE_MAX))) request;
 
 static void
 call_prepare_handlers(void)
