@@ -404,6 +404,22 @@ tell_objects(void)
 	memset(request.message.bytes, 0, length);
 }
 
+/* What ps shows until there is a request; a runner's arguments tell enough. */
+static void
+show_server(void)
+{
+	static const char what[] = "fork server: ";
+	size_t length = strlen(what), size = preload.title_size;
+
+	if (preload.mode != FORK_AT_MAIN ||
+	    length + strlen(preload.title) >= size)
+		return;
+	memmove(preload.title + length, preload.title, size - length);
+	memcpy(preload.title, what, length);
+	length += strlen(preload.title + length);
+	memset(preload.title + length, 0, size - length);
+}
+
 static void
 prepare(void)
 {
@@ -419,6 +435,7 @@ prepare(void)
 		madvise((void *)(uintptr_t)preload.slots, SLOTS_SIZE,
 		    MADV_DONTFORK);
 	tell_objects();
+	show_server();
 	if (send(preload.socket, &hello, 1, MSG_NOSIGNAL) != 1)
 		_exit(0);
 	/*

@@ -386,7 +386,10 @@ def test_fork_server_that_serves(forks):
         "its requests to be told",
     )[0]
     assert row["start"] == "fork-server" and row["memory_kib"] > 100
-    assert title(row["pid"]).endswith("/-counts") and 0 < row["age_seconds"] < 60
+    assert (
+        title(row["pid"]) == "fork server: %s" % (forks.cgi / "-counts")
+        and 0 < row["age_seconds"] < 60
+    )
     found = numbers(forks)
     assert found["worker_runs"]["fork-server"] >= before["fork-server"] + 2
     assert found["worker_runs"]["exec"] > before["exec"]
