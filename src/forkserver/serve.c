@@ -27,6 +27,8 @@
 
 #define SLOTS_SIZE (FORK_SLOTS * sizeof(struct fork_slot))
 
+#define PAGE_MAX 65536
+
 extern char **environ;
 
 /* Arguments and variables are found before and behind this place. */
@@ -427,6 +429,22 @@ tell_objects(void)
 	memset(request.message.bytes, 0, length);
 }
 
+/* What ps shows until there is a request; a runner's arguments tell enough. */
+static void
+show_server(void)
+{
+	static const char what[] = "fork server: ";
+	size_t length = strlen(what), size = preload.title_size;
+
+	if (preload.mode != FORK_AT_MAIN ||
+	    length + strlen(preload.title) >= size)
+		return;
+	memmove(preload.title + length, preload.title, size - length);
+	memcpy(preload.title, what, length);
+	length += strlen(preload.title + length);
+	memset(preload.title + length, 0, size - length);
+}
+
 static void
 prepare(void)
 {
@@ -442,6 +460,7 @@ prepare(void)
 		madvise((void *)(uintptr_t)preload.slots, SLOTS_SIZE,
 		    MADV_DONTFORK);
 	tell_objects();
+	show_server();
 	if (send(preload.socket, &hello, 1, MSG_NOSIGNAL) != 1)
 		_exit(0);
 	/*
