@@ -16,6 +16,9 @@
 #define PRELOAD_HANDLERS_MAX 64
 #define PRELOAD_FILES_MAX    64
 
+/* Of the auxiliary vector, in pointers. */
+#define PRELOAD_AUXILIARY_MAX 128
+
 /* The functions of a pthread_atfork(3). */
 struct preload_handler {
 	void (*prepare)(void);
@@ -43,8 +46,12 @@ struct preload {
 	size_t handler_count;
 	struct preload_file files[PRELOAD_FILES_MAX];
 	size_t file_count;
+	char **environment; /* as the kernel gave it, without our variables */
+	size_t environment_count;
 	char *title; /* the memory of argv */
 	size_t title_size;
+	const void *auxiliary; /* what stands behind the variables */
+	size_t auxiliary_size; /* in bytes; 0: more than we have room for */
 };
 
 extern struct preload preload;
@@ -61,6 +68,15 @@ void preload_check(void);
 
 /* preload_reopen: in a worker, open the files again. */
 void preload_reopen(void);
+
+/*
+ * preload_note_image: once.  preload_describe: before a worker is forked: the
+ * strings from `arguments` to `variables`, and from there to `end`, are what
+ * others shall see of it.  preload_show: in the worker: so be it.
+ */
+void preload_note_image(void);
+void preload_describe(char *arguments, char *variables, char *end);
+void preload_show(void);
 
 /*
  * preload_serve: say hello and serve.  Ends the process when the launcher has

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "cgi/reason.h"
+#include "config/config.h"
 
 struct gateway;
 struct request;
@@ -35,6 +36,10 @@ enum counter {
 	COUNTER_QUEUE_TIME,
 	COUNTER_USER_TIME, /* of workers */
 	COUNTER_SYSTEM_TIME,
+	COUNTER_RUNS, /* + enum config_start: workers that ended */
+	COUNTER_RUNS_END = COUNTER_RUNS + START_PERL,
+	COUNTER_SERVERS_READY, /* fork servers, and their refusals */
+	COUNTER_SERVERS_REFUSED,
 	COUNTER_CLASS, /* + first digit of the status sent; 0: none */
 	COUNTER_CLASS_END = COUNTER_CLASS + 9,
 	COUNTER_REASON, /* + enum reason */

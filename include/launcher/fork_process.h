@@ -48,6 +48,9 @@ struct fork_process {
 	struct watch_list watched; /* what it is made of */
 	int64_t told_at;	   /* when the gateway got its counts */
 	int64_t lost_at; /* it died: who has no pid then has no worker */
+	int64_t end_by;	 /* it is retired, and then killed; 0: it is not */
+	unsigned spare_deaths; /* of workers that had no request, since */
+	int64_t deaths_since;
 };
 
 struct fork_options {
@@ -74,7 +77,10 @@ void fork_process_free(struct fork_process *p);
 int fork_process_send(struct fork_process *p, uint32_t id, bool learns,
     const struct start_command *command);
 
-/* fork_process_retire: no more requests; it ends when it has begun them all. */
+/*
+ * fork_process_retire: no more requests; it ends when it has begun them all.
+ * The caller kills it at `end_by`.
+ */
 void fork_process_retire(struct fork_process *p);
 
 /*
@@ -85,6 +91,9 @@ pid_t fork_process_find(const struct fork_process *p, uint32_t id);
 
 /* fork_process_has: whether `pid` is a worker of it, a spare one too. */
 bool fork_process_has(const struct fork_process *p, pid_t pid);
+
+/* fork_process_done: one of those that run does not any more. */
+void fork_process_done(struct fork_process *p);
 
 /*
  * fork_process_reaped: `pid` is reaped.  True if it was a worker of this, and
@@ -98,7 +107,7 @@ struct fork_received {
 	const char *data; /* of FILES and LEARNED; borrowed from a buffer */
 	size_t length;
 	uint32_t id;		      /* of RUN, like what follows */
-	struct start_command command; /* without path; borrowed likewise */
+	struct start_command command; /* no path, no limits; borrowed */
 	int fds[FORK_FDS];	      /* owned by the caller; -1 but for RUN */
 };
 

@@ -12,9 +12,9 @@
  *
  * Messages begin with one of enum fork_message.
  *
- *   FILES    runner -> launcher       the files that the fork server is made
- *                                     of, besides its program and its script,
- *                                     each followed by NUL
+ *   FILES    either -> launcher       the files that it is made of, besides
+ *                                     its program and its script, each followed
+ *                                     by NUL
  *   HELLO    fork server -> launcher  it serves
  *   RUN      launcher -> fork server  struct fork_run, arguments and variables,
  *                                     each followed by NUL; descriptors: stdin,

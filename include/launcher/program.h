@@ -17,6 +17,7 @@ struct program {
 	char line[PROGRAM_LINE_MAX]; /* the two below are in here */
 	const char *name;	     /* argv[0]; NULL: the command's own */
 	const char *option;	     /* of the #! line; NULL: none */
+	const char *command; /* whose file's name the process has; borrowed */
 };
 
 /*

@@ -30,6 +30,9 @@ struct watch_list {
 int watch_add(
     struct watch_list *list, const char *path, const struct timespec *since);
 
+/* watch_has: whether `path` is in the list. */
+bool watch_has(const struct watch_list *list, const char *path);
+
 /* watch_find_changed: the path of a file that has changed, or NULL. */
 const char *watch_find_changed(const struct watch_list *list);
 

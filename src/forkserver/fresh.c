@@ -5,16 +5,25 @@
 #include "forkserver/preload.h"
 
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* Besides those of a request, while a worker begins. */
+#define FREE_FILES 2
+
+extern char **environ;
 
 /* Visits the numbered entries of a directory of /proc. */
 static void
@@ -39,6 +48,22 @@ count_thread(int id, void *arg)
 	++*(unsigned *)arg;
 }
 
+/* A lock is the fork server's for ever, and every worker would wait for it. */
+static bool
+is_locked(int fd)
+{
+	char path[64], text[512];
+	int info;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	n = info == -1 ? -1 : read(info, text, sizeof(text) - 1);
+	close(info);
+	text[n > 0 ? n : 0] = '\0';
+	return strstr(text, "\nlock:") != NULL;
+}
+
 /*
  * A worker must not share what was opened before the fork: a file it opens
  * again for itself, and anything else that has a state cannot be shared.
@@ -50,7 +75,7 @@ note_open_file(int fd, void *arg)
 	char path[64], name[256] = "";
 	struct stat st;
 
-	(void)arg;
+	++*(rlim_t *)arg;
 	if (fd <= STDERR_FILENO ||
 	    (fd >= preload.socket && fd < preload.socket + 3) ||
 	    fstat(fd, &st) == -1)
@@ -64,6 +89,8 @@ note_open_file(int fd, void *arg)
 		preload_refuse(
 		    "holds descriptor %d, %s, which requests would share", fd,
 		    name);
+	if (is_locked(fd))
+		preload_refuse("holds a lock on %s", name);
 	if (preload.file_count == PRELOAD_FILES_MAX)
 		preload_refuse(
 		    "holds more than %d open files", PRELOAD_FILES_MAX);
@@ -110,10 +137,86 @@ find_thread_id(void)
 	    &preload.robust_list_size);
 }
 
+/* Memory that stays the same memory after a fork; a named file is that too. */
+static void
+refuse_shared_memory(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+
+	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+		const char *access = strchr(line, ' ');
+		const char *name = strchr(line, '/');
+
+		if (access != NULL && strncmp(access, " rw", 3) == 0 &&
+		    access[4] == 's' &&
+		    (name == NULL || strstr(name, " (deleted)\n") != NULL))
+			preload_refuse("has memory that requests would share");
+	}
+	if (maps != NULL)
+		fclose(maps);
+}
+
+/* What a fork does not pass on, so that no worker would have it. */
+static void
+refuse_what_forks_lose(void)
+{
+	siginfo_t child;
+	struct itimerval timer;
+	char byte;
+	int timers;
+
+	if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0)
+		preload_refuse("has children before its work begins");
+	if (getitimer(ITIMER_REAL, &timer) == 0 &&
+	    (timer.it_value.tv_sec | timer.it_value.tv_usec) != 0)
+		preload_refuse("has a timer before its work begins");
+	timers = open("/proc/self/timers", O_RDONLY | O_CLOEXEC);
+	if (timers != -1 && read(timers, &byte, 1) == 1)
+		preload_refuse("has a timer before its work begins");
+	close(timers);
+}
+
+/* A runner's own changes are made in the workers, too. */
+static void
+refuse_changed_environment(void)
+{
+	size_t count = 0;
+
+	while (environ != NULL && environ[count] != NULL)
+		count++;
+	if (environ != preload.environment ||
+	    count != preload.environment_count)
+		preload_refuse(
+		    "changes its environment before its work begins");
+}
+
+/* A handler whose library has been unloaded would not be called either. */
+static void
+drop_unloaded_handlers(void)
+{
+	Dl_info info;
+	void *address;
+
+	for (size_t i = 0; i < preload.handler_count; i++) {
+		struct preload_handler *h = &preload.handlers[i];
+
+		memcpy(&address,
+		    h->prepare != NULL	    ? &h->prepare
+			: h->parent != NULL ? &h->parent
+					    : &h->child,
+		    sizeof(address));
+		if (dladdr(address, &info) == 0)
+			memset(h, 0, sizeof(*h));
+	}
+}
+
 void
 preload_check(void)
 {
+	struct rlimit limit = {0, 0};
 	unsigned threads = 0;
+	rlim_t open_files = 0;
 
 	each_number("/proc/self/task", count_thread, &threads);
 	if (threads != 1)
@@ -122,6 +225,15 @@ preload_check(void)
 	if (preload.handler_count > PRELOAD_HANDLERS_MAX)
 		preload_refuse(
 		    "has more than %d fork handlers", PRELOAD_HANDLERS_MAX);
-	each_number("/proc/self/fd", note_open_file, NULL);
+	drop_unloaded_handlers();
+	refuse_shared_memory();
+	refuse_what_forks_lose();
+	if (preload.mode == FORK_AT_MAIN)
+		refuse_changed_environment();
+	each_number("/proc/self/fd", note_open_file, &open_files);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur < open_files + FORK_FDS + FREE_FILES)
+		preload_refuse("may not open enough files (limit_files)");
 	find_thread_id();
+	preload_note_image();
 }

@@ -14,6 +14,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 #define EXPORT __attribute__((visibility("default")))
 
 typedef int main_function(int, char **, char **);
+typedef pid_t fork_function(void);
 typedef int start_function(main_function *, int, char **, void (*)(void),
     void (*)(void), void (*)(void), void *);
 typedef int
@@ -33,6 +35,9 @@ extern char **environ;
 struct preload preload = {.socket = -1};
 
 static main_function *program_main;
+
+/* Found early: a program may fork in a signal handler, or with threads. */
+static fork_function *original_fork;
 
 void
 preload_refuse(const char *format, ...)
@@ -109,6 +114,18 @@ learn_what_we_are(void)
 		return;
 	take_variable("LD_PRELOAD", text, sizeof(text));
 	take_variable("LD_BIND_NOW", text, sizeof(text));
+	if (mode == FORK_AT_MAIN)
+		take_variable(RUNNER_VARIABLE, text, sizeof(text));
+	/* Started by a constructor: the fork server leads its session. */
+	if (getsid(0) != getpid()) {
+		take_variable(RUNNER_VARIABLE, text, sizeof(text));
+		for (int i = 0; i < 3; i++)
+			close(fd + i);
+		return;
+	}
+	preload.environment = environ;
+	while (environ[preload.environment_count] != NULL)
+		preload.environment_count++;
 	preload.mode = (enum fork_mode)mode;
 	preload.socket = fd;
 	preload.spare = spare;
@@ -121,16 +138,16 @@ EXPORT pid_t fork(void);
 EXPORT pid_t
 fork(void)
 {
-	pid_t (*next)(void);
 	const char *state;
 	int argc;
 
-	find_original("fork", &next);
+	if (original_fork == NULL)
+		find_original("fork", &original_fork);
 	if (preload.socket == -1 || preload.mode != FORK_AT_FORK)
-		return next();
+		return original_fork();
 	state = getenv(RUNNER_VARIABLE);
 	if (state == NULL || strcmp(state, "ready") != 0)
-		return next();
+		return original_fork();
 	preload_serve(&argc);
 	return 0;
 }
@@ -142,6 +159,23 @@ main_of_server(int argc, char **argv, char **envp)
 	if (preload.mode == FORK_AT_MAIN)
 		argv = preload_serve(&argc);
 	return program_main(argc, argv, environ);
+}
+
+static void
+note_auxiliary(char **variables)
+{
+	const ElfW(auxv_t) * vector, *end;
+	size_t size;
+
+	while (*variables != NULL)
+		variables++;
+	vector = end = (const ElfW(auxv_t) *)(variables + 1);
+	while (end->a_type != AT_NULL)
+		end++;
+	size = (size_t)(end + 1 - vector) * sizeof(*vector);
+	preload.auxiliary = vector;
+	if (size <= PRELOAD_AUXILIARY_MAX * sizeof(char *))
+		preload.auxiliary_size = size;
 }
 
 EXPORT int __libc_start_main(main_function *main, int argc, char **argv,
@@ -156,6 +190,8 @@ __libc_start_main(main_function *main, int argc, char **argv,
 	start_function *next;
 
 	find_original("__libc_start_main", &next);
+	find_original("fork", &original_fork);
+	note_auxiliary(argv + argc + 1);
 	learn_what_we_are();
 	if (preload.socket == -1)
 		return next(main, argc, argv, init, fini, rtld_fini, stack_end);

@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -26,7 +27,15 @@
 
 #define SLOTS_SIZE (FORK_SLOTS * sizeof(struct fork_slot))
 
+#define PAGE_MAX 65536
+
 extern char **environ;
+
+/* Arguments and variables are found before and behind this place. */
+#define VARIABLES_AT 1024
+
+/* No page is larger.  /proc shows only what stands in pages without a file. */
+#define PAGE_MAX 65536
 
 /*
  * The request that is being started.  All of it that can be done before the
@@ -36,13 +45,14 @@ extern char **environ;
 static struct {
 	size_t length;
 	int fds[FORK_FDS];
-	char **arguments; /* in strings, behind the variables */
+	char **arguments; /* in strings */
 	union {
 		struct fork_run run;
 		char bytes[FORK_MESSAGE_MAX];
 	} message;
-	char *strings[FORK_STRINGS_MAX + 2];
-} request;
+	char *strings[VARIABLES_AT + FORK_STRINGS_MAX + 1 +
+	    PRELOAD_AUXILIARY_MAX];
+} __attribute__((aligned(PAGE_MAX))) request;
 
 static void
 call_prepare_handlers(void)
@@ -132,9 +142,10 @@ receive_request(void)
 	struct cmsghdr *c;
 	ssize_t n;
 
+	/* A reset tells of the launcher's end, not of what is still here. */
 	do
 		n = recvmsg(preload.socket, &m, 0);
-	while (n == -1 && errno == EINTR);
+	while (n == -1 && (errno == EINTR || errno == ECONNRESET));
 	if (n <= 0)
 		return false;
 	request.length = (size_t)n;
@@ -196,23 +207,22 @@ static void __attribute__((noreturn)) return_request(void)
 
 /* Names change seldom, and are not written if they have not. */
 static void
-set_name(char *name)
+set_name(const char *name)
 {
-	char *slash;
+	char *copy, *slash;
 
-	if (strcmp(program_invocation_name, name) == 0)
+	if (strcmp(program_invocation_name, name) == 0 ||
+	    (copy = strdup(name)) == NULL)
 		return;
-	program_invocation_name = strdup(name);
-	if (program_invocation_name == NULL)
-		program_invocation_name = name;
-	slash = strrchr(program_invocation_name, '/');
-	program_invocation_short_name =
-	    slash != NULL ? slash + 1 : program_invocation_name;
+	slash = strrchr(copy, '/');
+	program_invocation_name = copy;
+	program_invocation_short_name = slash != NULL ? slash + 1 : copy;
 }
 
 /*
- * Finds arguments and variables.  The variables come first, so that environ is
- * always the same.  False if they are not all there.
+ * Finds arguments and variables and puts them as the kernel does: behind the
+ * variables stands the auxiliary vector, where some look for it.  environ is
+ * always the same.  False if the request is not whole.
  */
 static bool
 unpack_request(void)
@@ -221,43 +231,30 @@ unpack_request(void)
 	size_t variable_count = request.message.run.variable_count;
 	char *text = request.message.bytes + sizeof(struct fork_run);
 	char *end = request.message.bytes + request.length;
-	char **at;
+	char **variables = request.strings + VARIABLES_AT, **at;
 
-	if (argument_count == 0 ||
-	    argument_count + variable_count > FORK_STRINGS_MAX)
+	if (argument_count == 0 || argument_count >= VARIABLES_AT ||
+	    variable_count > FORK_STRINGS_MAX || end[-1] != '\0')
 		return false;
-	at = request.arguments = request.strings + variable_count + 1;
+	at = request.arguments = variables - argument_count - 1;
 	for (size_t i = 0; i < argument_count + variable_count; i++) {
-		if (i == argument_count) {
-			*at = NULL;
-			at = request.strings;
-		}
-		if (text >= end)
+		if (i == argument_count)
+			*at++ = NULL;
+		if (text == end)
 			return false;
 		*at++ = text;
 		text += strlen(text) + 1;
 	}
-	*at = NULL;
-	request.strings[variable_count] = NULL;
-	if (environ != request.strings)
-		environ = request.strings;
+	if (variable_count == 0)
+		*at++ = NULL;
+	*at++ = NULL;
+	memcpy(at, preload.auxiliary, preload.auxiliary_size);
+	if (environ != variables)
+		environ = variables;
 	set_name(request.arguments[0]);
+	preload_describe(
+	    request.arguments[0], variable_count > 0 ? variables[0] : end, end);
 	return true;
-}
-
-/* What ps shows: the arguments, as far as there is room. */
-static void
-show_arguments(void)
-{
-	const char *from = request.message.bytes + sizeof(struct fork_run);
-	const char *end = environ[0] != NULL
-	    ? environ[0]
-	    : request.message.bytes + request.length;
-	volatile char *to = preload.title;
-
-	syscall(SYS_prctl, PR_SET_NAME, request.message.run.name, 0L, 0L, 0L);
-	for (size_t left = preload.title_size; left > 0; left--)
-		*to++ = from < end && left > 1 ? *from++ : '\0';
 }
 
 /* For a runner: what it is to do, and the variables, at our socket's number. */
@@ -294,7 +291,7 @@ own_variables(void)
 	if (own == NULL)
 		_exit(127);
 	for (size_t i = 0; i < count; i++)
-		if ((own[i] = strdup(request.strings[i])) == NULL)
+		if ((own[i] = strdup(environ[i])) == NULL)
 			_exit(127);
 	own[count] = NULL;
 	environ = own;
@@ -322,7 +319,8 @@ become_worker(void)
 	}
 	close_range_of(first, preload.socket + 2);
 	preload_reopen();
-	show_arguments();
+	syscall(SYS_prctl, PR_SET_NAME, request.message.run.name, 0L, 0L, 0L);
+	preload_show();
 	if (limits_apply(&request.message.run.limits) == -1)
 		_exit(127);
 	/* Only a runner's fork() asks again; a page less is written to. */
@@ -330,6 +328,7 @@ become_worker(void)
 		preload.socket = -1;
 		own_variables();
 	}
+	errno = 0;
 }
 
 /* A worker that is ahead of its request. */
@@ -419,7 +418,52 @@ serve_on_demand(void)
 			return_request();
 		}
 		close_request();
+		/* The next may be shorter, and would see the rest of this. */
+		memset(request.message.bytes, 0, request.length);
 	}
+}
+
+static int
+add_object(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	size_t *length = arg, needed = strlen(info->dlpi_name) + 1;
+
+	(void)size;
+	if (info->dlpi_name[0] == '/' &&
+	    *length + needed <= sizeof(request.message.bytes)) {
+		memcpy(
+		    request.message.bytes + *length, info->dlpi_name, needed);
+		*length += needed;
+	}
+	return 0;
+}
+
+/* The libraries that are loaded: a new version of one is to be used at once. */
+static void
+tell_objects(void)
+{
+	size_t length = 1;
+
+	request.message.bytes[0] = FORK_FILES;
+	dl_iterate_phdr(add_object, &length);
+	send(preload.socket, request.message.bytes, length, MSG_NOSIGNAL);
+	memset(request.message.bytes, 0, length);
+}
+
+/* What ps shows until there is a request; a runner's arguments tell enough. */
+static void
+show_server(void)
+{
+	static const char what[] = "fork server: ";
+	size_t length = strlen(what), size = preload.title_size;
+
+	if (preload.mode != FORK_AT_MAIN ||
+	    length + strlen(preload.title) >= size)
+		return;
+	memmove(preload.title + length, preload.title, size - length);
+	memcpy(preload.title, what, length);
+	length += strlen(preload.title + length);
+	memset(preload.title + length, 0, size - length);
 }
 
 static void
@@ -436,13 +480,19 @@ prepare(void)
 	if (preload.spare == 0)
 		madvise((void *)(uintptr_t)preload.slots, SLOTS_SIZE,
 		    MADV_DONTFORK);
+	tell_objects();
+	show_server();
 	if (send(preload.socket, &hello, 1, MSG_NOSIGNAL) != 1)
 		_exit(0);
-	/* Who waits for the end of our output is not kept waiting. */
+	/*
+	 * Who waits for the end of our output is not kept waiting; and a
+	 * constructor may have closed these, which are to be no request's.
+	 */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	dup2(null, STDOUT_FILENO);
-	dup2(null, STDERR_FILENO);
-	close(null);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	if (null > STDERR_FILENO)
+		close(null);
 }
 
 char **

@@ -26,6 +26,15 @@
 
 #define TELL_INTERVAL SECOND
 
+/* To begin a request. */
+#define BEGIN_TIME (3 * SECOND)
+
+/* Of workers without a request, in a second. */
+#define DEATHS_MAX 100
+
+/* Files that a process is made of. */
+#define WATCHED_MAX 8192
+
 /* Of one process, before others have their turn. */
 #define MESSAGES_AT_ONCE 16
 
@@ -65,7 +74,7 @@ on_hello(struct launcher *l, struct fork_process *p)
 	struct fork_process *old = s->serving;
 
 	if (fork_process_read(p)) {
-		fork_server_refuse(l, p, "prints before there is a request");
+		fork_server_refuse(l, p, "it prints before there is a request");
 		return;
 	}
 	p->state = FORK_SERVING;
@@ -74,8 +83,8 @@ on_hello(struct launcher *l, struct fork_process *p)
 	fd_close(&p->errors);
 	s->starting = NULL;
 	if (old != NULL)
-		fork_server_retire(
-		    l, old, s->overdue != NULL ? s->overdue : "replaced");
+		fork_server_retire(l, old,
+		    s->overdue != NULL ? s->overdue : "it was replaced");
 	s->serving = p;
 	s->overdue = NULL;
 	free(s->complaint);
@@ -89,7 +98,9 @@ on_files(struct fork_process *p, const char *names, size_t length)
 	const char *end = names + length;
 
 	for (; names < end; names += strlen(names) + 1)
-		watch_add(&p->watched, names, &p->born);
+		if (names[0] == '/' && p->watched.count < WATCHED_MAX &&
+		    !watch_has(&p->watched, names))
+			watch_add(&p->watched, names, &p->born);
 }
 
 /* The names become an argument, and a script may have sent them. */
@@ -111,7 +122,7 @@ on_learned(struct fork_server *s, const char *names, size_t length)
 		    s->learned.length > 0 ? "," : "", names);
 	}
 	if (s->learned.length > 0)
-		s->overdue = "the script's imports are known now";
+		s->overdue = "the next imports ahead what the script imports";
 }
 
 /* A request that a fork server could not begin, from its own message. */
@@ -122,8 +133,10 @@ run_elsewhere(
 	struct worker *w = worker_find_unknown(l, p, r->id);
 
 	if (w != NULL && r->id != 0) {
+		/* Nothing that would free it of ours is taken from there. */
 		r->command.path = p->program;
-		p->running--;
+		r->command.limits = &l->limits;
+		fork_process_done(p);
 		worker_start(l, w, &r->command);
 	}
 	for (int i = 0; i < FORK_FDS; i++)
@@ -173,12 +186,14 @@ describe_end(int status, char *out, size_t size)
 {
 	if (WIFSIGNALED(status))
 		snprintf(
-		    out, size, "was killed by signal %d", WTERMSIG(status));
+		    out, size, "it was killed by signal %d", WTERMSIG(status));
 	else if (WEXITSTATUS(status) == FORK_EXIT_NO_FORK)
-		snprintf(out, size, "cannot fork");
+		snprintf(out, size, "the system refused it a new process");
+	else if (WEXITSTATUS(status) == FORK_EXIT_UNUSABLE)
+		snprintf(out, size, "it cannot be one");
 	else
 		snprintf(
-		    out, size, "exited with status %d", WEXITSTATUS(status));
+		    out, size, "it exited with status %d", WEXITSTATUS(status));
 	return out;
 }
 
@@ -202,6 +217,21 @@ process_ended(struct launcher *l, struct fork_process *p, int status)
 	take_back_all(l, p);
 }
 
+/* One that cannot live would be forked again and again. */
+static void
+count_death(struct launcher *l, struct fork_process *p)
+{
+	int64_t now = clock_now();
+
+	if (now - p->deaths_since > SECOND) {
+		p->deaths_since = now;
+		p->spare_deaths = 0;
+	}
+	if (++p->spare_deaths > DEATHS_MAX && p->owner != NULL)
+		fork_server_refuse(
+		    l, p, "its workers die before they have a request");
+}
+
 struct worker *
 fork_servers_reaped(
     struct launcher *l, pid_t pid, int status, struct worker *known)
@@ -216,6 +246,8 @@ fork_servers_reaped(
 		}
 		if (!fork_process_reaped(p, pid, &id))
 			continue;
+		if (id == 0 && known == NULL)
+			count_death(l, p);
 		if (known == NULL && id != 0 &&
 		    (known = worker_find_unknown(l, p, id)) != NULL) {
 			worker_settle(l, known);
@@ -237,18 +269,27 @@ fork_servers_own(struct launcher *l, pid_t pid)
 	return false;
 }
 
-/* Signals wait for the pids of these workers. */
+/*
+ * Signals wait for the pids of these workers.  A fork server that has not begun
+ * one for long is stopped, or has lost a worker that had just taken it.
+ */
 static void
 identify_pending(struct launcher *l)
 {
 	struct worker *w, *next;
+	int64_t now = clock_now();
 	pid_t pid;
 
 	for (w = LIST_FIRST(&l->workers[0]); w != NULL; w = next) {
 		next = LIST_NEXT(w, entry);
-		if (w->pid == 0 && (w->is_asked || w->signal != 0) &&
-		    (pid = fork_process_find(w->process, w->request)) != 0)
+		if (w->pid != 0 || (!w->is_asked && w->signal == 0))
+			continue;
+		pid = fork_process_find(w->process, w->request);
+		if (pid != 0)
 			worker_identify(l, w, pid);
+		else if (now - w->started_at > BEGIN_TIME)
+			fork_server_kill(
+			    l, w->process, "it does not begin its requests");
 	}
 }
 
@@ -269,7 +310,7 @@ fail_lost(struct launcher *l, struct fork_process *p)
 			worker_identify(l, w, pid);
 			continue;
 		}
-		p->running--;
+		fork_process_done(p);
 		worker_tell_failed(
 		    l, w->request, REASON_LAUNCHER_LOST, 0, &detail);
 		worker_forget(l, w);
@@ -286,14 +327,18 @@ tend_process(struct launcher *l, struct fork_process *p, int64_t now)
 
 	if (p->lost_at != 0 && now >= p->lost_at)
 		fail_lost(l, p);
+	if (p->end_by != 0 && now >= p->end_by)
+		fork_server_kill(l, p, "");
 	if (s == NULL)
 		return;
 	limit = s->kind == START_FORK_SERVER ? START_TIME : START_TIME_SCRIPT;
 	if (p->state == FORK_STARTING && now - p->started_at > limit)
-		fork_server_refuse(l, p, "does not come to its work in time");
+		fork_server_refuse(
+		    l, p, "it took too long to come to its work");
 	else if (p->state == FORK_SERVING && s->map->idle > 0 &&
 	    now - s->used_at > s->map->idle * 1000)
-		fork_server_retire_all(l, s, "it was not used");
+		fork_server_retire_all(
+		    l, s, "it was not used for as long as idle says");
 	else if (p->state == FORK_SERVING && p->requests != p->requests_told &&
 	    now - p->told_at > TELL_INTERVAL) {
 		p->told_at = now;
@@ -318,8 +363,8 @@ fork_servers_tend(struct launcher *l, bool is_readable)
 		if (is_readable) {
 			receive(l, p);
 			if (p->state == FORK_STARTING && fork_process_read(p))
-				fork_server_refuse(
-				    l, p, "prints before there is a request");
+				fork_server_refuse(l, p,
+				    "it prints before there is a request");
 		}
 		tend_process(l, p, now);
 		if (p->pid == -1 && p->running == 0 && p->lost_at == 0) {
@@ -339,6 +384,8 @@ fork_servers_deadline(struct launcher *l)
 		const struct fork_server *s = p->owner;
 
 		soonest = clock_sooner(soonest, p->lost_at);
+		if (p->pid != -1)
+			soonest = clock_sooner(soonest, p->end_by);
 		if (s == NULL)
 			continue;
 		if (p->state == FORK_STARTING)

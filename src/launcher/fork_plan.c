@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/elf.h"
-#include "base/log.h"
 #include "base/support.h"
 
 void
@@ -47,6 +47,18 @@ variable(const struct launcher_command *c, const char *name)
 	return "";
 }
 
+/* If not, exec will tell why. */
+static bool
+can_start(const struct launcher_command *c)
+{
+	struct start_failure failure;
+	enum reason reason =
+	    start_check(c->path, c->resolved.script.data, &failure);
+
+	buffer_fini(&failure.detail);
+	return reason == REASON_NONE;
+}
+
 int
 fork_plan_init(struct fork_plan *plan, const struct config_map *map,
     const struct launcher_command *c)
@@ -57,8 +69,15 @@ fork_plan_init(struct fork_plan *plan, const struct config_map *map,
 	plan->map = map;
 	plan->command = c;
 	plan->argv = NULL;
-	if (program_find(&plan->program, c->path, variable(c, "PATH")) == -1)
-		return -1;
+	plan->has_program =
+	    program_find(&plan->program, c->path, variable(c, "PATH")) == 0;
+	if (!plan->has_program) {
+		if (!can_start(c))
+			return -1;
+		plan->program.name = NULL;
+		snprintf(plan->program.path, sizeof(plan->program.path), "%s",
+		    c->path);
+	}
 	if ((plan->argv = calloc(count + 3, sizeof(char *))) == NULL)
 		return -1;
 	if (p->name == NULL) {
@@ -113,15 +132,11 @@ char *
 fork_plan_describe(const struct fork_plan *plan)
 {
 	struct buffer text = {0};
-	char safe[1024];
-	const char *path = plan->program.path;
 
-	log_escape(safe, sizeof(safe), path, strlen(path));
-	buffer_printf(&text, "%s", safe);
+	buffer_printf(&text, "%.1000s", plan->program.path);
 	for (char **a = plan->argv + plan->tail;
 	     plan->map->start != START_FORK_SERVER && *a != NULL; a++)
-		buffer_printf(&text, " %s",
-		    log_escape(safe, sizeof(safe), *a, strlen(*a)));
+		buffer_printf(&text, " %.1000s", *a);
 	return text.data;
 }
 
@@ -180,12 +195,27 @@ static const char room[] =
     "                                                   "
     "                                                   ";
 
+/*
+ * Without it, in a chroot say, the loader would say so and start the program,
+ * which would do its work for nobody.
+ */
+static int
+find_library(char *out, size_t size)
+{
+	return snprintf(out, size, "%s/preload.so", support_directory()) <
+		    (int)size &&
+		access(out, R_OK) == 0
+	    ? 0
+	    : -1;
+}
+
 struct fork_process *
 fork_plan_start(const struct fork_plan *plan, const char *learned)
 {
 	const struct config_map *map = plan->map;
 	const struct launcher_command *c = plan->command;
-	struct buffer texts[3] = {{0}, {0}, {0}};
+	struct buffer texts[2] = {{0}, {0}};
+	char library[PROGRAM_PATH_MAX];
 	struct cgi_environment environment = {0};
 	struct fork_options options = {.mode = map->start == START_FORK_SERVER
 		? FORK_AT_MAIN
@@ -207,17 +237,16 @@ fork_plan_start(const struct fork_plan *plan, const char *learned)
 	else
 		memcpy(argv + n, plan->argv + plan->tail,
 		    count_strings(plan->argv + plan->tail) * sizeof(*argv));
-	if (buffer_printf(&texts[2], "%s/preload.so", support_directory()) ==
-		-1 ||
+	if (find_library(library, sizeof(library)) == -1 ||
 	    launcher_environment(&environment, map, &c->resolved, "", 0) == -1)
 		goto out;
-	options.library = texts[2].data;
+	options.library = library;
 	command.argv = argv;
 	command.envp = environment.envp;
 	p = fork_process_start(&command, &options);
 out:
 	cgi_environment_fini(&environment);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 2; i++)
 		buffer_fini(&texts[i]);
 	free(argv);
 	return p;
@@ -226,14 +255,23 @@ out:
 const char *
 fork_plan_doubt(const struct fork_plan *plan)
 {
+	char path[PROGRAM_PATH_MAX];
 	const char *name = strrchr(plan->program.path, '/') + 1;
 	enum config_start kind = plan->map->start;
 
+	if (!plan->has_program)
+		return "its #! line names another script, or is too long";
+	if (access(plan->program.path, X_OK) == -1)
+		return "it may not be executed";
+	if (find_library(path, sizeof(path)) == -1)
+		return "scgid's preload.so cannot be read here";
+	if (variable(plan->command, "LD_PRELOAD")[0] != '\0')
+		return "its environment has an LD_PRELOAD";
 	if (kind == START_PYTHON && strncmp(name, "python", 6) != 0)
-		return "is not run by python";
+		return "start=python, but it is not run by python";
 	if (kind == START_PERL && strncmp(name, "perl", 4) != 0)
-		return "is not run by perl";
+		return "start=perl, but it is not run by perl";
 	if (kind != START_FORK_SERVER && plan->argv[plan->tail] == NULL)
-		return "is no script";
+		return "it is no script";
 	return elf_refuses_preload(plan->program.path);
 }

@@ -25,6 +25,10 @@
 
 #define SLOTS_SIZE    (FORK_SLOTS * sizeof(struct fork_slot))
 #define COMPLAINT_MAX 2048
+#define READS_AT_ONCE 16
+
+/* To begin what it has; microseconds. */
+#define END_TIME 3000000
 
 /* Our descriptors in a fork server stand high, where a program has none. */
 #define DESCRIPTORS	  3
@@ -168,6 +172,8 @@ fork_process_start(
 void
 fork_process_retire(struct fork_process *p)
 {
+	if (p->state != FORK_RETIRED)
+		p->end_by = clock_now() + END_TIME;
 	p->state = FORK_RETIRED;
 	fd_close(&p->socket);
 	fd_close(&p->output);
@@ -290,6 +296,13 @@ fork_process_has(const struct fork_process *p, pid_t pid)
 	return slot_of(p, pid) != NULL;
 }
 
+void
+fork_process_done(struct fork_process *p)
+{
+	if (p->running > 0)
+		p->running--;
+}
+
 bool
 fork_process_reaped(struct fork_process *p, pid_t pid, uint32_t *id)
 {
@@ -301,8 +314,8 @@ fork_process_reaped(struct fork_process *p, pid_t pid, uint32_t *id)
 	*id = slot->request;
 	slot->request = 0;
 	slot->pid = 0;
-	if (*id != 0 && p->running > 0)
-		p->running--;
+	if (*id != 0)
+		fork_process_done(p);
 	/* It waits for a spare worker that is there no more. */
 	if (*id == 0 && write(p->bell, &one, sizeof(one)) == -1)
 		return true;
@@ -339,7 +352,7 @@ unpack(struct fork_received *r, char *text, const char *end, size_t arguments,
 static bool
 decode(char *bytes, size_t length, size_t fd_count, struct fork_received *r)
 {
-	static struct fork_run run;
+	struct fork_run run;
 
 	r->type = (enum fork_message)bytes[0];
 	r->data = bytes + 1;
@@ -353,7 +366,6 @@ decode(char *bytes, size_t length, size_t fd_count, struct fork_received *r)
 		return false;
 	memcpy(&run, bytes, sizeof(run));
 	r->id = run.request;
-	r->command.limits = &run.limits;
 	r->command.stdio = r->fds;
 	r->command.directory = r->fds[FORK_FDS - 1];
 	return unpack(r, bytes + sizeof(run), bytes + length,
@@ -416,8 +428,10 @@ fork_process_read(struct fork_process *p)
 	bool has_printed = false;
 	ssize_t n;
 
-	while (p->errors != -1 &&
-	    (n = read(p->errors, text, sizeof(text))) != -1) {
+	/* Some, as it may never end. */
+	for (int i = 0; i < READS_AT_ONCE && p->errors != -1; i++) {
+		if ((n = read(p->errors, text, sizeof(text))) == -1)
+			break;
 		if (n == 0)
 			fd_close(&p->errors);
 		else

@@ -9,12 +9,12 @@
 #include "launcher/fork_servers.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/process.h"
 #include "launcher/fork_plan.h"
 #include "launcher/fork_server.h"
@@ -100,11 +100,11 @@ fork_server_retire(struct launcher *l, struct fork_process *p, const char *why)
 }
 
 static void
-stop_starting(struct launcher *l, struct fork_process *p)
+stop(struct launcher *l, struct fork_process *p, const char *why)
 {
 	if (p->pid > 1)
 		process_kill_child(p->pid);
-	fork_server_retire(l, p, NULL);
+	fork_server_retire(l, p, why);
 }
 
 void
@@ -114,7 +114,7 @@ fork_server_retire_all(
 	if (s->serving != NULL)
 		fork_server_retire(l, s->serving, why);
 	if (s->starting != NULL)
-		stop_starting(l, s->starting);
+		stop(l, s->starting, why);
 	s->overdue = NULL;
 }
 
@@ -136,25 +136,38 @@ refuse(struct launcher *l, struct fork_server *s, const char *why)
 	fork_server_tell(l, s, NULL, PROTOCOL_SERVER_REFUSED, why);
 }
 
-/* What a fork server said on stderr, as one line, behind `what`. */
+void
+fork_server_kill(struct launcher *l, struct fork_process *p, const char *why)
+{
+	struct fork_server *s = p->owner;
+
+	if (s != NULL) {
+		s->retry_at = clock_now() + RETRY_SCRIPT;
+		fork_server_retire(l, p, why);
+	}
+	p->end_by = 0;
+	if (p->pid > 1)
+		kill(p->pid, SIGKILL);
+}
+
+/* What a fork server said on stderr stands behind `what`. */
 void
 fork_server_refuse(struct launcher *l, struct fork_process *p, const char *what)
 {
 	struct fork_server *s = p->owner;
-	char safe[1024], why[1280];
+	char why[1280];
 	struct buffer *said = &p->complaint;
 
 	while (said->length > 0 && said->data[said->length - 1] == '\n')
 		said->length--;
-	log_escape(safe, sizeof(safe), said->length > 0 ? said->data : "",
-	    said->length);
-	snprintf(why, sizeof(why), "%s%s%s", what, safe[0] != '\0' ? ": " : "",
-	    safe);
+	snprintf(why, sizeof(why), "%s%s%.*s", what,
+	    said->length > 0 ? ": " : "", (int)said->length,
+	    said->length > 0 ? said->data : "");
 	watch_fini(&s->refused);
 	s->refused = p->watched;
 	memset(&p->watched, 0, sizeof(p->watched));
 	refuse(l, s, why);
-	stop_starting(l, p);
+	stop(l, p, what);
 }
 
 /* Whether what was refused may work by now. */
@@ -197,7 +210,8 @@ make_room(struct launcher *l)
 		return true;
 	if (last == NULL || clock_now() - last->used_at < USED_LATELY)
 		return false;
-	fork_server_retire_all(l, last, "others are used more");
+	fork_server_retire_all(
+	    l, last, "it made room for another, as fork_servers says");
 	return true;
 }
 
@@ -257,7 +271,8 @@ start(struct launcher *l, struct fork_server *s, const struct fork_plan *plan)
 	const char *why;
 	char text[256];
 
-	if (!may_try(s) || !make_room(l))
+	/* One that takes the place of another needs no more room. */
+	if (!may_try(s) || (s->serving == NULL && !make_room(l)))
 		return;
 	watch_fini(&s->refused);
 	if ((why = fork_plan_doubt(plan)) != NULL) {
@@ -267,7 +282,7 @@ start(struct launcher *l, struct fork_server *s, const struct fork_plan *plan)
 	}
 	if ((p = fork_plan_start(plan,
 		 s->learned.length > 0 ? s->learned.data : NULL)) == NULL) {
-		snprintf(text, sizeof(text), "cannot be started: %s",
+		snprintf(text, sizeof(text), "it cannot be started: %s",
 		    strerror(errno));
 		refuse(l, s, text);
 		s->retry_at = clock_now() + RETRY_SCRIPT;
@@ -288,17 +303,16 @@ check_serving(struct launcher *l, struct fork_server *s)
 {
 	struct fork_process *p = s->serving;
 	const char *changed;
-	char safe[512], why[600];
+	char why[1024];
 
 	if (p == NULL)
 		return;
 	if ((changed = watch_find_changed(&p->watched)) != NULL) {
-		log_escape(safe, sizeof(safe), changed, strlen(changed));
-		snprintf(why, sizeof(why), "%s has changed", safe);
+		snprintf(why, sizeof(why), "%.900s has changed", changed);
 		fork_server_retire_all(l, s, why);
 	} else if (s->map->max_requests > 0 &&
 	    p->requests >= s->map->max_requests) {
-		s->overdue = "it has had max_requests";
+		s->overdue = "it has had as many requests as max_requests says";
 	}
 }
 
@@ -317,7 +331,7 @@ static bool
 send_request(struct launcher *l, struct fork_server *s,
     const struct fork_plan *plan, struct worker *w, const int stdio[3])
 {
-	const struct start_command command = {.path = plan->command->path,
+	const struct start_command command = {.path = plan->program.command,
 	    .argv = plan->argv,
 	    .envp = plan->command->environment.envp,
 	    .directory = plan->command->resolved.directory,

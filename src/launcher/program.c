@@ -12,7 +12,10 @@
 
 #include "base/fd.h"
 
-/* The start of `path` as a string.  Its length, or -1. */
+/*
+ * The start of `path` as a string.  Its length, or -1; also if its first line
+ * is one of those that kernels do not agree about.
+ */
 static ssize_t
 read_line(const char *path, char line[PROGRAM_LINE_MAX])
 {
@@ -21,6 +24,9 @@ read_line(const char *path, char line[PROGRAM_LINE_MAX])
 
 	line[n > 0 ? n : 0] = '\0';
 	fd_close(&fd);
+	if (n == PROGRAM_LINE_MAX - 1 && line[0] == '#' &&
+	    memchr(line, '\n', (size_t)n) == NULL)
+		return -1;
 	return n;
 }
 
@@ -77,7 +83,8 @@ program_find(struct program *p, const char *path, const char *search)
 	int n;
 
 	p->name = p->option = NULL;
-	if (read_line(path, p->line) == -1)
+	p->command = path;
+	if (access(path, X_OK) == -1 || read_line(path, p->line) == -1)
 		return -1;
 	if (is_binary(p->line)) {
 		n = snprintf(p->path, sizeof(p->path), "%s", path);
@@ -96,6 +103,7 @@ program_find(struct program *p, const char *path, const char *search)
 			snprintf(p->path, sizeof(p->path), "%s", p->name);
 		else if (search_path(p, p->name, search) == -1)
 			return -1;
+		p->command = p->path;
 	}
 	if (p->path[0] != '/' || read_line(p->path, start) == -1 ||
 	    !is_binary(start))

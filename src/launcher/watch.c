@@ -38,7 +38,7 @@ watch_add(
     struct watch_list *list, const char *path, const struct timespec *since)
 {
 	struct watch *bigger, *w;
-	struct timespec safe = *since;
+	struct timespec safe = *since, now;
 
 	bigger = realloc(list->items, (list->count + 1) * sizeof(*bigger));
 	if (bigger == NULL)
@@ -53,10 +53,23 @@ watch_add(
 		safe.tv_nsec += 1000000000;
 		safe.tv_sec--;
 	}
-	/* Changed since then: it may have been read before or after. */
-	if (!is_before(&w->changed, &safe))
+	/*
+	 * Changed since then: it may have been read before or after.  A time
+	 * that is still to come says only that the clock was set back.
+	 */
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (!is_before(&w->changed, &safe) && !is_before(&now, &w->changed))
 		w->size = -1;
 	return 0;
+}
+
+bool
+watch_has(const struct watch_list *list, const char *path)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (strcmp(list->items[i].path, path) == 0)
+			return true;
+	return false;
 }
 
 const char *

@@ -284,7 +284,9 @@ worker_signal(struct launcher *l, struct worker *w, int signal_number)
 		return;
 	}
 	if (!w->is_reaped || group_has_members(w->pid))
-		kill(-w->pid, signal_number);
+		/* One that a fork server just made has no group yet. */
+		if (kill(-w->pid, signal_number) == -1 && !w->is_reaped)
+			kill(w->pid, signal_number);
 	w->is_killed = true;
 	if (w->is_reaped && signal_number == SIGKILL) {
 		worker_forget(l, w);
@@ -346,8 +348,9 @@ worker_kill_all(struct launcher *l)
 	for (size_t i = 0; i < LAUNCHER_BUCKETS; i++)
 		while ((w = LIST_FIRST(&l->workers[i])) != NULL) {
 			if (w->pid > 1 &&
-			    (!w->is_reaped || group_has_members(w->pid)))
-				kill(-w->pid, SIGKILL);
+			    (!w->is_reaped || group_has_members(w->pid)) &&
+			    kill(-w->pid, SIGKILL) == -1 && !w->is_reaped)
+				kill(w->pid, SIGKILL);
 			worker_forget(l, w);
 		}
 }
