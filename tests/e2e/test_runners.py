@@ -52,7 +52,7 @@ def test_as_under_exec(one, kind, part):
     """Byte for byte: response, stderr, exit status, files; twice, as after the
     first request a fork server knows what a script imports."""
     cases = CASES[kind][part::PARTS]
-    one.expect(text="reason=|no fork server for", optional=True)
+    one.expect(text="request=|no fork server for", optional=True)
     executed = runners.Side(one, "exec-" + kind, CASES[kind])
     forked = runners.Side(one, kind, CASES[kind])
     expected = {case.name: executed.ask(case)[0] for case in cases}
