@@ -48,6 +48,9 @@ struct fork_process {
 	struct watch_list watched; /* what it is made of */
 	int64_t told_at;	   /* when the gateway got its counts */
 	int64_t lost_at; /* it died: who has no pid then has no worker */
+	int64_t end_by;	 /* it is retired, and then killed; 0: it is not */
+	unsigned spare_deaths; /* of workers that had no request, since */
+	int64_t deaths_since;
 };
 
 struct fork_options {
@@ -74,7 +77,10 @@ void fork_process_free(struct fork_process *p);
 int fork_process_send(struct fork_process *p, uint32_t id, bool learns,
     const struct start_command *command);
 
-/* fork_process_retire: no more requests; it ends when it has begun them all. */
+/*
+ * fork_process_retire: no more requests; it ends when it has begun them all.
+ * The caller kills it at `end_by`.
+ */
 void fork_process_retire(struct fork_process *p);
 
 /*

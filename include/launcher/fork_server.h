@@ -56,6 +56,13 @@ void fork_server_retire_all(
 void fork_server_refuse(
     struct launcher *l, struct fork_process *p, const char *what);
 
+/*
+ * fork_server_kill: it does not do its work; what it has not begun is taken
+ * back when it is reaped.
+ */
+void fork_server_kill(
+    struct launcher *l, struct fork_process *p, const char *why);
+
 void fork_server_free(struct launcher *l, struct fork_server *s);
 
 #endif

@@ -170,7 +170,7 @@ int
 fd_bell(void)
 {
 #ifdef HAVE_EVENTFD
-	return eventfd(0, EFD_CLOEXEC);
+	return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 #else
 	errno = ENOSYS;
 	return -1;

@@ -26,6 +26,12 @@
 
 #define TELL_INTERVAL SECOND
 
+/* To begin a request. */
+#define BEGIN_TIME (3 * SECOND)
+
+/* Of workers without a request, in a second. */
+#define DEATHS_MAX 100
+
 /* Files that a process is made of. */
 #define WATCHED_MAX 8192
 
@@ -211,6 +217,21 @@ process_ended(struct launcher *l, struct fork_process *p, int status)
 	take_back_all(l, p);
 }
 
+/* One that cannot live would be forked again and again. */
+static void
+count_death(struct launcher *l, struct fork_process *p)
+{
+	int64_t now = clock_now();
+
+	if (now - p->deaths_since > SECOND) {
+		p->deaths_since = now;
+		p->spare_deaths = 0;
+	}
+	if (++p->spare_deaths > DEATHS_MAX && p->owner != NULL)
+		fork_server_refuse(
+		    l, p, "its workers die before they have a request");
+}
+
 struct worker *
 fork_servers_reaped(
     struct launcher *l, pid_t pid, int status, struct worker *known)
@@ -225,6 +246,8 @@ fork_servers_reaped(
 		}
 		if (!fork_process_reaped(p, pid, &id))
 			continue;
+		if (id == 0 && known == NULL)
+			count_death(l, p);
 		if (known == NULL && id != 0 &&
 		    (known = worker_find_unknown(l, p, id)) != NULL) {
 			worker_settle(l, known);
@@ -246,18 +269,27 @@ fork_servers_own(struct launcher *l, pid_t pid)
 	return false;
 }
 
-/* Signals wait for the pids of these workers. */
+/*
+ * Signals wait for the pids of these workers.  A fork server that has not begun
+ * one for long is stopped, or has lost a worker that had just taken it.
+ */
 static void
 identify_pending(struct launcher *l)
 {
 	struct worker *w, *next;
+	int64_t now = clock_now();
 	pid_t pid;
 
 	for (w = LIST_FIRST(&l->workers[0]); w != NULL; w = next) {
 		next = LIST_NEXT(w, entry);
-		if (w->pid == 0 && (w->is_asked || w->signal != 0) &&
-		    (pid = fork_process_find(w->process, w->request)) != 0)
+		if (w->pid != 0 || (!w->is_asked && w->signal == 0))
+			continue;
+		pid = fork_process_find(w->process, w->request);
+		if (pid != 0)
 			worker_identify(l, w, pid);
+		else if (now - w->started_at > BEGIN_TIME)
+			fork_server_kill(
+			    l, w->process, "it does not begin its requests");
 	}
 }
 
@@ -295,6 +327,8 @@ tend_process(struct launcher *l, struct fork_process *p, int64_t now)
 
 	if (p->lost_at != 0 && now >= p->lost_at)
 		fail_lost(l, p);
+	if (p->end_by != 0 && now >= p->end_by)
+		fork_server_kill(l, p, "");
 	if (s == NULL)
 		return;
 	limit = s->kind == START_FORK_SERVER ? START_TIME : START_TIME_SCRIPT;
@@ -350,6 +384,8 @@ fork_servers_deadline(struct launcher *l)
 		const struct fork_server *s = p->owner;
 
 		soonest = clock_sooner(soonest, p->lost_at);
+		if (p->pid != -1)
+			soonest = clock_sooner(soonest, p->end_by);
 		if (s == NULL)
 			continue;
 		if (p->state == FORK_STARTING)

@@ -27,6 +27,9 @@
 #define COMPLAINT_MAX 2048
 #define READS_AT_ONCE 16
 
+/* To begin what it has; microseconds. */
+#define END_TIME 3000000
+
 /* Our descriptors in a fork server stand high, where a program has none. */
 #define DESCRIPTORS	  3
 #define DESCRIPTORS_FIRST 250
@@ -164,6 +167,8 @@ fork_process_start(
 void
 fork_process_retire(struct fork_process *p)
 {
+	if (p->state != FORK_RETIRED)
+		p->end_by = clock_now() + END_TIME;
 	p->state = FORK_RETIRED;
 	fd_close(&p->socket);
 	fd_close(&p->output);

@@ -9,6 +9,7 @@
 #include "launcher/fork_servers.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,11 +100,11 @@ fork_server_retire(struct launcher *l, struct fork_process *p, const char *why)
 }
 
 static void
-stop_starting(struct launcher *l, struct fork_process *p)
+stop(struct launcher *l, struct fork_process *p, const char *why)
 {
 	if (p->pid > 1)
 		process_kill_child(p->pid);
-	fork_server_retire(l, p, NULL);
+	fork_server_retire(l, p, why);
 }
 
 void
@@ -113,7 +114,7 @@ fork_server_retire_all(
 	if (s->serving != NULL)
 		fork_server_retire(l, s->serving, why);
 	if (s->starting != NULL)
-		stop_starting(l, s->starting);
+		stop(l, s->starting, why);
 	s->overdue = NULL;
 }
 
@@ -135,6 +136,20 @@ refuse(struct launcher *l, struct fork_server *s, const char *why)
 	fork_server_tell(l, s, NULL, PROTOCOL_SERVER_REFUSED, why);
 }
 
+void
+fork_server_kill(struct launcher *l, struct fork_process *p, const char *why)
+{
+	struct fork_server *s = p->owner;
+
+	if (s != NULL) {
+		s->retry_at = clock_now() + RETRY_SCRIPT;
+		fork_server_retire(l, p, why);
+	}
+	p->end_by = 0;
+	if (p->pid > 1)
+		kill(p->pid, SIGKILL);
+}
+
 /* What a fork server said on stderr stands behind `what`. */
 void
 fork_server_refuse(struct launcher *l, struct fork_process *p, const char *what)
@@ -152,7 +167,7 @@ fork_server_refuse(struct launcher *l, struct fork_process *p, const char *what)
 	s->refused = p->watched;
 	memset(&p->watched, 0, sizeof(p->watched));
 	refuse(l, s, why);
-	stop_starting(l, p);
+	stop(l, p, what);
 }
 
 /* Whether what was refused may work by now. */
