@@ -202,7 +202,7 @@ drop_unloaded_handlers(void)
 		struct preload_handler *h = &preload.handlers[i];
 
 		memcpy(&address,
-		    h->prepare != NULL	      ? &h->prepare
+		    h->prepare != NULL	    ? &h->prepare
 			: h->parent != NULL ? &h->parent
 					    : &h->child,
 		    sizeof(address));

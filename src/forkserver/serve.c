@@ -27,7 +27,7 @@
 
 #define SLOTS_SIZE (FORK_SLOTS * sizeof(struct fork_slot))
 
-#define PAGE_MAX 65536
+#define PAGE_MAX   65536
 
 extern char **environ;
 
@@ -385,8 +385,8 @@ add_object(struct dl_phdr_info *info, size_t size, void *arg)
 	(void)size;
 	if (info->dlpi_name[0] == '/' &&
 	    *length + needed <= sizeof(request.message.bytes)) {
-		memcpy(request.message.bytes + *length, info->dlpi_name,
-		    needed);
+		memcpy(
+		    request.message.bytes + *length, info->dlpi_name, needed);
 		*length += needed;
 	}
 	return 0;
