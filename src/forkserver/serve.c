@@ -29,8 +29,12 @@
 
 extern char **environ;
 
-/* The request that is being started; a worker's arguments stay in here. */
-static struct {
+/*
+ * The request that is being started; a worker's arguments stay in here.  For
+ * /proc the kernel reads them from memory that is no file's, not even in part:
+ * so it begins with a page, of the largest that there are.
+ */
+static struct __attribute__((aligned(65536))) {
 	union {
 		struct fork_run run;
 		char bytes[FORK_MESSAGE_MAX];
@@ -380,8 +384,8 @@ add_object(struct dl_phdr_info *info, size_t size, void *arg)
 	(void)size;
 	if (info->dlpi_name[0] == '/' &&
 	    *length + needed <= sizeof(request.message.bytes)) {
-		memcpy(request.message.bytes + *length, info->dlpi_name,
-		    needed);
+		memcpy(
+		    request.message.bytes + *length, info->dlpi_name, needed);
 		*length += needed;
 	}
 	return 0;

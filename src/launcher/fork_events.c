@@ -182,12 +182,15 @@ take_back_all(struct launcher *l, struct fork_process *p)
 }
 
 static const char *
-describe_end(int status, char *out, size_t size)
+describe_end(int status, bool has_served, char *out, size_t size)
 {
+	if (WIFEXITED(status) && WEXITSTATUS(status) == FORK_EXIT_UNUSABLE &&
+	    !has_served)
+		return "is not suited";
 	if (WIFSIGNALED(status))
 		snprintf(
 		    out, size, "was killed by signal %d", WTERMSIG(status));
-	else if (WEXITSTATUS(status) == FORK_EXIT_NO_FORK)
+	else if (WEXITSTATUS(status) == FORK_EXIT_NO_FORK && has_served)
 		snprintf(out, size, "cannot fork");
 	else
 		snprintf(
@@ -199,9 +202,10 @@ static void
 process_ended(struct launcher *l, struct fork_process *p, int status)
 {
 	struct fork_server *s = p->owner;
-	char why[128];
+	char text[128];
+	const char *why =
+	    describe_end(status, p->state != FORK_STARTING, text, sizeof(text));
 
-	describe_end(status, why, sizeof(why));
 	receive(l, p);
 	fork_process_read(p);
 	p->pid = -1;

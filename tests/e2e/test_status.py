@@ -20,7 +20,9 @@ PATH = "/-/status"
 
 
 def make(**more):
-    return {"www": (dict(POOL, **more), dict(STANDARD_MAPS, **{"/": {"root": "{cgi}"}}))}
+    return {
+        "www": (dict(POOL, **more), dict(STANDARD_MAPS, **{"/": {"root": "{cgi}"}}))
+    }
 
 
 @pytest.fixture
@@ -188,13 +190,19 @@ def test_open_request(start):
 
 
 def test_sorted_scripts(one):
-    one.script("-busy.sh", "printf 'Content-Type: a/b\\n\\n'\ni=0\n"
-               "while [ $i -lt 60000 ]; do i=$((i+1)); done")
+    one.script(
+        "-busy.sh",
+        "printf 'Content-Type: a/b\\n\\n'\ni=0\n"
+        "while [ $i -lt 60000 ]; do i=$((i+1)); done",
+    )
     one.request("/-busy.sh")
     wait_for(lambda: script(numbers(one), "-busy.sh"), "the script")
 
     def names(query):
-        return [s["script"] for s in json.loads(read(one, "json&sort=" + query).body)["scripts"]]
+        return [
+            s["script"]
+            for s in json.loads(read(one, "json&sort=" + query).body)["scripts"]
+        ]
 
     assert names("cpu")[0].endswith("-busy.sh")
     assert names("requests")[0].endswith("hello.sh")
@@ -221,7 +229,7 @@ def test_hostile_names(one):
     assert '<i>"' in Page(body).text
     metrics = read(one, "openmetrics").body.decode("ascii")
     assert r'/<i>\"\\x & \\xc3\\xa9\n.sh"}' in metrics
-    assert r'\x0a.sh' in read(one, "text").body.decode("ascii")
+    assert r"\x0a.sh" in read(one, "text").body.decode("ascii")
 
 
 def metrics(one):
@@ -231,7 +239,9 @@ def metrics(one):
     return reply.body.decode("ascii")
 
 
-SAMPLE = re.compile(r'^(scgid_[a-z_]+)\{((?:[a-z]+="(?:[^"\\\n]|\\[\\n"])*",?)+)\} ([0-9.]+)$')
+SAMPLE = re.compile(
+    r'^(scgid_[a-z_]+)\{((?:[a-z]+="(?:[^"\\\n]|\\[\\n"])*",?)+)\} ([0-9.]+)$'
+)
 
 
 def test_openmetrics(one):
@@ -256,14 +266,18 @@ def test_openmetrics(one):
     now = numbers(one)
     count = values["scgid_request_duration_seconds_count", 'pool="www"']
     assert count == now["requests"]
-    assert values["scgid_request_duration_seconds_bucket", 'pool="www",le="+Inf"'] == count
+    assert (
+        values["scgid_request_duration_seconds_bucket", 'pool="www",le="+Inf"'] == count
+    )
     buckets = [v for (n, l), v in values.items() if n.endswith("_bucket")]
     assert len(buckets) == 17 and buckets == sorted(buckets)
     for name, value in now["failures"].items():
         assert values["scgid_failures_total", 'pool="www",reason="%s"' % name] == value
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool (Debian: prometheus)")
+@pytest.mark.skipif(
+    not shutil.which("promtool"), reason="no promtool (Debian: prometheus)"
+)
 def test_promtool(one, place):
     one.probe()
     text = metrics(one)
