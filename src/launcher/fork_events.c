@@ -370,6 +370,8 @@ fork_servers_tend(struct launcher *l, bool is_readable)
 		if (p->pid == -1 && p->running == 0 && p->lost_at == 0) {
 			TAILQ_REMOVE(&l->fork_processes, p, entry);
 			fork_process_free(p);
+			/* A spare worker that is stopped cannot see the end. */
+			l->is_scan_due = true;
 		}
 	}
 }
