@@ -27,15 +27,14 @@
 
 #define SLOTS_SIZE (FORK_SLOTS * sizeof(struct fork_slot))
 
-#define PAGE_MAX   65536
-
 extern char **environ;
 
 /*
- * The request that is being started; a worker's arguments stay in here.  /proc
- * shows them only from a page that has nothing of our file in it.
+ * The request that is being started; a worker's arguments stay in here.  For
+ * /proc the kernel reads them from memory that is no file's, not even in part:
+ * so it begins with a page, of the largest that there are.
  */
-static struct {
+static struct __attribute__((aligned(65536))) {
 	union {
 		struct fork_run run;
 		char bytes[FORK_MESSAGE_MAX];
@@ -43,7 +42,7 @@ static struct {
 	size_t length;
 	int fds[FORK_FDS];
 	char *strings[FORK_STRINGS_MAX + 2 + PRELOAD_AUXILIARY_MAX];
-} __attribute__((aligned(PAGE_MAX))) request;
+} request;
 
 static void
 call_prepare_handlers(void)
