@@ -182,15 +182,16 @@ take_back_all(struct launcher *l, struct fork_process *p)
 }
 
 static const char *
-describe_end(int status, char *out, size_t size)
+describe_end(int status, bool has_served, char *out, size_t size)
 {
+	if (WIFEXITED(status) && WEXITSTATUS(status) == FORK_EXIT_UNUSABLE &&
+	    !has_served)
+		return "it is not suited";
 	if (WIFSIGNALED(status))
 		snprintf(
 		    out, size, "it was killed by signal %d", WTERMSIG(status));
-	else if (WEXITSTATUS(status) == FORK_EXIT_NO_FORK)
+	else if (WEXITSTATUS(status) == FORK_EXIT_NO_FORK && has_served)
 		snprintf(out, size, "the system refused it a new process");
-	else if (WEXITSTATUS(status) == FORK_EXIT_UNUSABLE)
-		snprintf(out, size, "it cannot be one");
 	else
 		snprintf(
 		    out, size, "it exited with status %d", WEXITSTATUS(status));
@@ -201,9 +202,10 @@ static void
 process_ended(struct launcher *l, struct fork_process *p, int status)
 {
 	struct fork_server *s = p->owner;
-	char why[128];
+	char text[128];
+	const char *why =
+	    describe_end(status, p->state != FORK_STARTING, text, sizeof(text));
 
-	describe_end(status, why, sizeof(why));
 	receive(l, p);
 	fork_process_read(p);
 	p->pid = -1;
@@ -334,7 +336,7 @@ tend_process(struct launcher *l, struct fork_process *p, int64_t now)
 	limit = s->kind == START_FORK_SERVER ? START_TIME : START_TIME_SCRIPT;
 	if (p->state == FORK_STARTING && now - p->started_at > limit)
 		fork_server_refuse(
-		    l, p, "it took too long to come to its work");
+		    l, p, "it does not come to its work in time");
 	else if (p->state == FORK_SERVING && s->map->idle > 0 &&
 	    now - s->used_at > s->map->idle * 1000)
 		fork_server_retire_all(
@@ -370,6 +372,8 @@ fork_servers_tend(struct launcher *l, bool is_readable)
 		if (p->pid == -1 && p->running == 0 && p->lost_at == 0) {
 			TAILQ_REMOVE(&l->fork_processes, p, entry);
 			fork_process_free(p);
+			/* A spare worker that is stopped cannot see the end. */
+			l->is_scan_due = true;
 		}
 	}
 }

@@ -141,6 +141,28 @@ def descriptors(pid):
         return -1
 
 
+def is_forker(pid):
+    """Whether it is a fork server, or a worker that waits for a request."""
+    try:
+        for name in os.listdir("/proc/%d/fd" % pid):
+            if "memfd:scgid-shared" in os.readlink("/proc/%d/fd/%s" % (pid, name)):
+                return not title(pid).startswith("scgid: ")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        pass
+    return False
+
+
+def is_leader(pid):
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
+# What a launcher keeps open for a fork server.
+FORK_SERVER_DESCRIPTORS = 3
+
+
 def resident_kib(pid):
     with open("/proc/%d/status" % pid) as stream:
         for line in stream:
@@ -362,20 +384,40 @@ class Scgid:
         return wait_for(lambda: self.roles(name), "a process " + name)[0]
 
     def workers(self):
-        """Descendants that are no process of ours."""
+        """Descendants that are no process of ours, and no fork server."""
         return {
             pid: entry
             for pid, entry in self.tree().items()
-            if not entry[0].startswith("scgid: ")
+            if not entry[0].startswith("scgid: ") and not is_forker(pid)
         }
 
+    def forkers(self):
+        """pid -> parent of the fork servers and their spare workers."""
+        everything = processes()
+        return {pid: everything[pid][0] for pid in self.tree() if is_forker(pid)}
+
+    def fork_servers(self):
+        """The fork servers: they lead their session, as a spare does not."""
+        return [pid for pid in self.forkers() if is_leader(pid)]
+
+    def spares(self):
+        return [pid for pid in self.forkers() if not is_leader(pid)]
+
     def picture(self):
-        """What must be the same after every test: processes and descriptors."""
+        """What must be the same after every test: processes and descriptors.
+
+        Fork servers stay, and are left out.
+        """
         found = {}
+        forkers = self.forkers()
         for pid, (what, state) in self.tree().items():
+            if pid in forkers:
+                continue
             if state == "Z":
                 what = "zombie"
-            found.setdefault(what, []).append(0 if state == "Z" else descriptors(pid))
+            kept = sum(p == pid and is_leader(f) for f, p in forkers.items())
+            count = descriptors(pid) - kept * FORK_SERVER_DESCRIPTORS
+            found.setdefault(what, []).append(0 if state == "Z" else count)
         return {what: sorted(counts) for what, counts in found.items()}
 
     def settled(self):
