@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpu_group.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "gateway/gateway.h"
@@ -121,8 +122,11 @@ generation_close_listeners(struct generation *g)
 void
 generation_free(struct generation *g)
 {
-	for (size_t p = 0; p < g->pool_count; p++)
+	for (size_t p = 0; p < g->pool_count; p++) {
+		/* Stays while another generation has processes in it. */
+		cpu_group_remove(g->pools[p].pool->name);
 		pool_state_close(&g->pools[p]);
+	}
 	free(g->pools);
 	config_free(g->config);
 	free(g);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpu_group.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -92,7 +93,10 @@ name_role(const char *role, const struct config_pool *pool)
 	process_set_title(name);
 }
 
-/* The child of a fork: signals as new, and only `count` descriptors. */
+/*
+ * The child of a fork: signals as new, among those of its pool, and only
+ * `count` descriptors.
+ */
 static void
 enter_role(
     const char *role, const struct config_pool *pool, int *keep, size_t count)
@@ -100,6 +104,9 @@ enter_role(
 	int log = log_fd();
 
 	process_reset_signals();
+	if (cpu_group_enter(pool->name) == -1)
+		log_warn("pool %s has no share of the processors of its own",
+		    pool->name);
 	/* Whoever started us may wait for the end of these. */
 	fd_set_null(STDIN_FILENO);
 	fd_set_null(STDOUT_FILENO);
