@@ -37,10 +37,14 @@
 /* Exit status of a launcher whose gateway broke the protocol. */
 #define LAUNCHER_BETRAYED 76 /* EX_PROTOCOL of sysexits(3) */
 
-static const char *
-name_of(const struct config_user *user)
+/* Started as anyone but root, we stay who we are. */
+static void __attribute__((noreturn))
+fail_to_become(const struct config_user *user, const char *root)
 {
-	return user->name != NULL ? user->name : "we are";
+	if (geteuid() != 0 || user->name == NULL)
+		fatal("cannot give up the capabilities that we have");
+	fatal("cannot become user %s%s%s", user->name,
+	    root != NULL ? " in " : "", root != NULL ? root : "");
 }
 
 void
@@ -51,7 +55,7 @@ role_become_gateway(const struct config *config)
 	    .gid = config->user.gid};
 
 	if (privileges_drop(&p) == -1)
-		fatal("cannot become user %s", name_of(&config->user));
+		fail_to_become(&config->user, NULL);
 	process_forbid_inspection();
 }
 
@@ -71,9 +75,7 @@ role_become_launcher(const struct config_pool *pool)
 	if (pool->chroot != NULL)
 		process_hold_statistics();
 	if (privileges_drop(&p) == -1)
-		fatal("cannot become user %s%s%s", name_of(&pool->user),
-		    pool->chroot != NULL ? " in " : "",
-		    pool->chroot != NULL ? pool->chroot : "");
+		fail_to_become(&pool->user, pool->chroot);
 	process_forbid_inspection();
 }
 
