@@ -278,13 +278,15 @@ init_teams(struct pool_state *p)
 
 int
 pool_state_open(struct pool_state *p, const struct config *config,
-    const struct config_pool *pool)
+    const struct config_pool *pool, int counters)
 {
 	memset(p, 0, sizeof(*p));
 	p->config = config;
 	p->pool = pool;
 	p->access_log = pool_open_access_log(pool);
-	p->counters = fd_shared_memory(counters_size(pool->gateways));
+	p->counters = counters != -1
+	    ? fcntl(counters, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+	    : fd_shared_memory(counters_size(pool->gateways));
 	if (p->access_log == -1 && pool->access_log[0] == '/') {
 		log_error("%s", pool->access_log);
 		return -1;

@@ -196,7 +196,6 @@ sweep(struct supervisor *s)
 		if (generation_has_roles(g))
 			continue;
 		TAILQ_REMOVE(&s->generations, g, entry);
-		heart_forget(&s->heart, g);
 		generation_free(g);
 	}
 }
