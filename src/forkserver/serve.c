@@ -280,6 +280,25 @@ leave_block(void)
 }
 
 /*
+ * perl takes environ for its own as soon as it has changed it, and frees what
+ * it finds there.
+ */
+static void
+own_variables(void)
+{
+	size_t count = request.message.run.variable_count;
+	char **own = malloc((count + 1) * sizeof(*own));
+
+	if (own == NULL)
+		_exit(127);
+	for (size_t i = 0; i < count; i++)
+		if ((own[i] = strdup(environ[i])) == NULL)
+			_exit(127);
+	own[count] = NULL;
+	environ = own;
+}
+
+/*
  * From here on this process is the request's.  syscall(2) for all, as each page
  * of the C library that a new process touches costs it a fault.
  */
@@ -306,8 +325,10 @@ become_worker(void)
 	if (limits_apply(&request.message.run.limits) == -1)
 		_exit(127);
 	/* Only a runner's fork() asks again; a page less is written to. */
-	if (preload.mode == FORK_AT_FORK)
+	if (preload.mode == FORK_AT_FORK) {
 		preload.socket = -1;
+		own_variables();
+	}
 	errno = 0;
 }
 
