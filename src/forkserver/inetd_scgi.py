@@ -203,11 +203,13 @@ class Response:
         from stat import S_ISREG
 
         file.flush()
-        offset, source = file.tell(), file.fileno()
+        source = file.fileno()
         found = os.fstat(source)
+        if not S_ISREG(found.st_mode) or not hasattr(os, "sendfile"):
+            return False
+        offset = file.tell()
         left = found.st_size - offset
-        # Files of /proc have no size, and yet something in them.
-        if not S_ISREG(found.st_mode) or left <= 0 or not hasattr(os, "sendfile"):
+        if left <= 0:  # files of /proc have no size, and yet something in them
             return False
         self.suggest_length(left)
         if self.length is not None:
@@ -385,6 +387,7 @@ class CgiRequest:
         say("the response had begun: ending by SIGABRT, so that it is broken off")
         try:
             atexit._run_exitfuncs()
+            sys.stdout.flush()
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         finally:
             os.abort()
@@ -405,7 +408,6 @@ class ScgiRequest:
         self.socket = socket.socket(fileno=os.dup(0))
         self.output = self.socket.fileno()
         self.peek = socket.MSG_PEEK
-        self.set_linger(1)
         if os.path.sameopenfile(0, 2):
             redirect_stderr_to_syslog()
         redirect_stdout()
@@ -431,6 +433,7 @@ class ScgiRequest:
         except OSError as error:
             raise BadRequest("it did not arrive: %s" % error) from None
         self.socket.settimeout(None)
+        self.set_linger(1)
         add_path(params)
         self.environ.update(params)
 
@@ -479,7 +482,6 @@ class ScgiRequest:
 
     def finish_refused(self):
         """Take what still comes, for a moment: unread, it would undo the answer."""
-        self.set_linger(0)
         try:
             self.socket.shutdown(1)
             self.socket.settimeout(1)
@@ -730,16 +732,15 @@ def load_app(spec):
         found = getattr(found, part)
     if not callable(found):
         raise SystemExit(
-            "inetd_scgi: %r in %s is %s, which cannot be called"
-            % (name, path, type_name(found))
+            "inetd_scgi: %s: %r is %s, not a callable" % (path, name, type_name(found))
         )
     return found
 
 
 def split_spec(spec):
-    """(FILE, CALLABLE); a ':' that no name follows is part of FILE."""
+    """(FILE, CALLABLE); a ':' with a '/' behind it is part of FILE."""
     path, colon, name = spec.rpartition(":")
-    if colon and all(part.isidentifier() for part in name.split(".")):
+    if colon and "/" not in name:
         return path, name
     return spec, "application"
 
@@ -790,8 +791,6 @@ def main():
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         print("usage: inetd_scgi FILE:CALLABLE [ARG...]", file=sys.stderr)
         raise SystemExit(2)
-    # First, as what is printed from here on must not reach the server.
-    request = receive()
     # As `python3 FILE ARG...` would have it, but for this module's name.
     spec = sys.argv[1]
     sys.argv = [split_spec(spec)[0]] + sys.argv[2:]
@@ -799,6 +798,9 @@ def main():
     if os.path.realpath(sys.path[0]) == own:
         del sys.path[0]
     sys.modules["inetd_scgi"] = sys.modules[__name__]
+    # First, as what the application prints when it is imported must not reach
+    # the server.
+    request = receive()
     serve(load_app(spec), request)
 
 
