@@ -21,8 +21,10 @@ from harness import inetd
 from harness.client import Connection, block, encode, netstring, nginx_params, wait_for
 from harness.daemon import public_directory
 
+# Another one to try: SCGID_TEST_PYTHON=/usr/local/bin/python3.9
+PYTHON = os.environ.get("SCGID_TEST_PYTHON", sys.executable)
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "src" / "forkserver"
-COMMAND = [sys.executable, "-B", str(FOLDER / "inetd_scgi.py")]
+COMMAND = [PYTHON, "-B", str(FOLDER / "inetd_scgi.py")]
 CGI = {
     "GATEWAY_INTERFACE": "CGI/1.1",
     "REQUEST_METHOD": "GET",
@@ -1080,8 +1082,8 @@ def test_module(tmp_path, file, name, how):
     (tmp_path / "neighbour.py").write_text("x = 'neighbour'\n")
     command = {
         "command": COMMAND,
-        "-m": [sys.executable, "-B", "-m", "inetd_scgi"],
-        "run_wsgi": [sys.executable, "-B", str(FOLDER / "run_wsgi.py")],
+        "-m": [PYTHON, "-B", "-m", "inetd_scgi"],
+        "run_wsgi": [PYTHON, "-B", str(FOLDER / "run_wsgi.py")],
     }[how]
     more = {"PYTHONPATH": str(FOLDER)} if how == "-m" else {}
     answer = load(tmp_path, "%s:application" % path, None, ["a", "b"], command, **more)
@@ -1148,7 +1150,7 @@ def app(e, s):
 
 def self_serving(tmp_path, last):
     path = tmp_path / "self.cgi"
-    path.write_text(SELF % (sys.executable, str(FOLDER), last))
+    path.write_text(SELF % (PYTHON, str(FOLDER), last))
     path.chmod(0o755)
     return path
 
@@ -1208,7 +1210,7 @@ def test_imports_only_what_is_there():
         "import sys\nsys.path.insert(0, %r)\nbefore = set(sys.modules)\n"
         "import inetd_scgi\nprint(sorted(set(sys.modules) - before))" % str(FOLDER)
     )
-    output = subprocess.check_output([sys.executable, "-B", "-c", code])
+    output = subprocess.check_output([PYTHON, "-B", "-c", code])
     assert ast.literal_eval(output.decode()) == ["inetd_scgi"]
 
 
@@ -1217,7 +1219,7 @@ def test_a_request_imports_nothing_more(cgi):
         "def application(e, s):\n    s(*OK)\n    return [repr(sorted(sys.modules)).encode()]"
     )
     code = "import sys; print(sorted(sys.modules))"
-    bare = subprocess.check_output([sys.executable, "-B", "-c", code], env=CGI)
+    bare = subprocess.check_output([PYTHON, "-B", "-c", code], env=CGI)
     more = set(told(answer)) - set(ast.literal_eval(bare.decode()))
     assert more == {"app", "inetd_scgi"}
 
