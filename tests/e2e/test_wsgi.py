@@ -25,6 +25,7 @@ MAPS = {
     "/python": dict(PLAIN, **{"handler.py": "{cgi}/wsgi/python.sh"}),
     "/no-python": dict(PLAIN, **{"env.PATH": "bin:/nowhere:/etc"}),
     "/path": dict(PLAIN, **{"env.PATH": "/nowhere:{cgi}/wsgi/bin:/usr/bin"}),
+    "/venv": dict(PLAIN, **{"handler.py": "{cgi}/wsgi/venv/bin/python3"}),
     "/quick": dict(PLAIN, idle_timeout="400ms"),
     "/none": {"wsgi": "{cgi}/wsgi/plain.py:nothing"},
     "/text": {"wsgi": "{cgi}/wsgi/plain.py:not_callable"},
@@ -74,6 +75,7 @@ class Site(Scgid):
         for path in (wsgi / "python.sh", wsgi / "bin/python3"):
             path.write_text('#!/bin/sh\nINTERPRETER=$0 exec /usr/bin/python3 "$@"\n')
             path.chmod(0o755)
+        make_venv(wsgi / "venv")
         if has("django"):
             make_django(wsgi / "site")
         super().write_configuration(pools, tcp)
@@ -137,6 +139,14 @@ ALLOWED_HOSTS = ["*"]
 DEBUG = False
 DATABASES = {}
 """
+
+
+def make_venv(directory):
+    """A virtual environment that has a package of its own."""
+    command = ["/usr/bin/python3", "-m", "venv", "--without-pip", str(directory)]
+    subprocess.run(command, check=True)
+    (packages,) = directory.glob("lib/python3*/site-packages")
+    (packages / "own.pth").write_text("import os; os.environ['VENV'] = 'yes'\n")
 
 
 def make_django(directory):
@@ -259,6 +269,12 @@ def test_which_python(site):
     assert "INTERPRETER" not in tell(site)["process"]
     assert tell(site, "/python/tell")["process"]["INTERPRETER"] == wsgi + "/python.sh"
     assert tell(site, "/path/tell")["process"]["INTERPRETER"] == wsgi + "/bin/python3"
+
+
+def test_virtual_environment(site):
+    """It has its own packages, and those of the system are not there."""
+    seen = tell(site, "/venv/tell")
+    assert (seen["prefix"], seen["VENV"]) == (str(site.cgi / "wsgi/venv"), "yes")
 
 
 # What it says
