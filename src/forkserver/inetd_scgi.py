@@ -416,7 +416,7 @@ class ScgiRequest:
         self.body = BytesIO()
 
     def set_linger(self, on):
-        """On TCP, whether closing is a reset (on Unix sockets it has no effect)."""
+        """On TCP, whether closing is a reset; Linux needs no telling, others do."""
         from socket import SO_LINGER, SOL_SOCKET
         from struct import pack
 
@@ -682,7 +682,6 @@ def serve(app, request):
         elif response.is_broken():
             request.break_off()
         raise
-    sys.stderr.flush()
     request.finish()
 
 

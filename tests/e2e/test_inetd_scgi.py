@@ -587,12 +587,16 @@ def test_wrong_after_the_first_byte(cgi, case):
     assert "cleaned up" in answer.stderr
 
 
-def test_no_core_is_left(cgi, tmp_path):
-    cgi(
-        "import os\nos.chdir(%r)\ndef application(e, s):\n    %s"
-        % (str(tmp_path), LATER["exception"])
+def test_no_core_is_left(cgi):
+    """Also where core files are wanted."""
+    answer = cgi(
+        "import os, resource\n"
+        "hard = resource.getrlimit(resource.RLIMIT_CORE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))\n"
+        "os.abort = lambda: os.system('echo limit $(ulimit -c)')\n"
+        "def application(e, s):\n    " + LATER["exception"]
     )
-    assert sorted(os.listdir(tmp_path)) == ["app.py"]
+    assert "limit 0\n" in answer.stderr
 
 
 def test_exc_info_is_raised_once_headers_are_sent(cgi):
@@ -815,6 +819,23 @@ def test_client_that_leaves(tmp_path):
     assert process.wait(10) == 1
 
 
+def test_stdout_that_does_not_block(tmp_path):
+    """A parent may have left it so; the reader is slow."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    (tmp_path / "app.py").write_text(
+        START + "def application(e, s):\n    s(*OK)\n    yield b'x' * 1000000\n"
+        "    yield b'y' * 1000000"
+    )
+    command = COMMAND + [str(tmp_path / "app.py")]
+    process = subprocess.Popen(command, stdout=theirs, env=CGI)
+    os.close(theirs)
+    time.sleep(0.2)
+    with open(ours, "rb") as stream:
+        assert stream.read().endswith(b"x" * 1000000 + b"y" * 1000000)
+    assert process.wait(10) == 0
+
+
 def test_what_is_printed_goes_to_stderr(cgi):
     """print() and children cannot spoil the response."""
     answer = cgi(
@@ -888,6 +909,13 @@ def data(tmp_path):
             None,
         ),
         ("__import__('gzip').open({p!r} + '.gz')", "", "[]", slice(None), None),
+        (
+            "__import__('io').BufferedReader(__import__('gzip').open({p!r} + '.gz'))",
+            "",
+            "[]",
+            slice(None),
+            None,
+        ),
         (
             "__import__('subprocess').Popen(['cat', {p!r}], stdout=-1).stdout",
             "",
@@ -1055,11 +1083,11 @@ def test_file_with_an_error(tmp_path):
 
 TELL_MODULE = START + (
     "import neighbour, inetd_scgi\n"
+    "copies = {id(m) for m in sys.modules.values() if hasattr(m, 'load_app')}\n"
     "def application(e, s):\n    s(*OK)\n"
     "    return [repr([__name__, __file__, sys.argv, sys.path[0], neighbour.x,\n"
-    "        sys.modules[__name__].application is application,\n"
-    "        sum(hasattr(m, 'load_app') for m in set(map(id, sys.modules.values()))\n"
-    "            and {id(m): m for m in sys.modules.values()}.values())]).encode()]\n"
+    "        sys.modules[__name__].application is application, len(copies),\n"
+    "        inetd_scgi.__file__.rpartition('/')[0] in sys.path]).encode()]\n"
 )
 
 
@@ -1095,6 +1123,7 @@ def test_module(tmp_path, file, name, how):
         "neighbour",
         True,
         1,
+        how == "-m",
     ]
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -478,9 +479,9 @@ def test_head_of_failures(site):
 # --explain
 
 
-def explain(site, url):
+def explain(site, url, scgid=program("scgid")):
     done = subprocess.run(
-        [program("scgid"), "-c", str(site.configuration), "--explain", url],
+        [scgid, "-c", str(site.configuration), "--explain", url],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -503,6 +504,16 @@ def test_explain_what_would_fail(site):
     assert code == 1
     assert "would fail: interpreter-not-found (500)" in text
     assert "bin:/nowhere:/etc: there is no python3" in text
+
+
+def test_explain_without_what_runs_it(site, place):
+    """As in a chroot that nobody has put it into."""
+    shutil.copy(program("scgid"), place)
+    (place / "forkserver").mkdir(mode=0o755)
+    code, text = explain(site, "/plain", str(place / "scgid"))
+    assert code == 1
+    assert "would fail: interpreter-not-found (500)" in text
+    assert "%s/forkserver/run_wsgi.py: No such file or directory" % place in text
 
 
 # The module in a script
