@@ -18,6 +18,7 @@ MANUALS = [
     "conf/scgid.conf.5",
     "src/scgid.8",
     "src/scgid-start.7",
+    "src/inetd_scgi.3",
     "src/scgi-request.1",
     "src/scgi-http.1",
 ]
