@@ -154,8 +154,10 @@ receive(struct launcher *l, struct fork_process *p)
 		if ((n = fork_process_receive(p, &r)) == 0)
 			break;
 		s = p->owner;
-		if (n == -1)
-			continue;
+		if (n == -1) {
+			fork_server_kill(l, p, "it breaks the protocol");
+			break;
+		}
 		if (r.type == FORK_HELLO && p->state == FORK_STARTING)
 			on_hello(l, p);
 		else if (r.type == FORK_FILES && p->state == FORK_STARTING)
@@ -173,10 +175,9 @@ static void
 take_back_all(struct launcher *l, struct fork_process *p)
 {
 	struct fork_received r;
-	int n;
 
-	while ((n = fork_process_take_back(p, &r)) != 0)
-		if (n == 1 && r.type == FORK_RUN)
+	while (fork_process_take_back(p, &r) == 1)
+		if (r.type == FORK_RUN)
 			run_elsewhere(l, p, &r);
 	p->lost_at = clock_now() + LOST_TIME;
 }

@@ -380,9 +380,15 @@ take(int socket, struct fork_received *r)
 		r->fds[i] = -1;
 	if (socket == -1)
 		return 0;
-	n = fd_receive_message(socket, buffer, sizeof(buffer), fds, &fd_count);
-	if (n <= 0)
-		return n == -1 && errno == EMSGSIZE ? -1 : 0;
+	/* A reset tells of the other end, not of what is still here. */
+	do
+		n = fd_receive_message(
+		    socket, buffer, sizeof(buffer), fds, &fd_count);
+	while (n == -1 && errno == ECONNRESET);
+	if (n == -1)
+		return errno == EMSGSIZE ? -1 : 0;
+	if (n == 0)
+		return -1;
 	if (fd_count == FORK_FDS)
 		memcpy(r->fds, fds, sizeof(r->fds));
 	else
@@ -404,7 +410,10 @@ fork_process_receive(struct fork_process *p, struct fork_received *r)
 int
 fork_process_take_back(struct fork_process *p, struct fork_received *r)
 {
-	return take(p->far_end, r);
+	int result = take(p->far_end, r);
+
+	/* We send none that is empty: it is the end, or spoilt. */
+	return result == -1 ? 0 : result;
 }
 
 /* Keeps the end of it, which says most. */
