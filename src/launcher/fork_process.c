@@ -27,6 +27,9 @@
 #define COMPLAINT_MAX 2048
 #define READS_AT_ONCE 16
 
+/* The kernel's MAX_ARG_STRLEN. */
+#define EXEC_STRING_PAGES 32
+
 /* To begin what it has; microseconds. */
 #define END_TIME 3000000
 
@@ -193,14 +196,20 @@ fork_process_free(struct fork_process *p)
 	errno = error;
 }
 
+/* A string that exec would refuse is not for us either. */
 static size_t
 count_strings(char *const *strings, struct buffer *out, int *result)
 {
+	size_t longest = EXEC_STRING_PAGES * (size_t)sysconf(_SC_PAGESIZE);
 	size_t n = 0;
 
-	for (; strings[n] != NULL; n++)
-		*result |=
-		    buffer_append(out, strings[n], strlen(strings[n]) + 1);
+	for (; strings[n] != NULL; n++) {
+		size_t size = strlen(strings[n]) + 1;
+
+		*result |= size > longest
+		    ? -1
+		    : buffer_append(out, strings[n], size);
+	}
 	return n;
 }
 
