@@ -321,6 +321,26 @@ class Jailed:
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("has_library", [False, True])
+def test_fork_servers_in_a_chroot(start, jail, has_library):
+    """Without their library, or without /proc: exec, and the log says why."""
+    put(jail / "cgi" / "hello.sh", "echo hello")
+    if has_library:
+        library = build_directory() / "forkserver" / "preload.so"
+        copy = jail / str(library).lstrip("/")
+        copy.parent.mkdir(parents=True)
+        shutil.copy(library, copy)
+        for path in [copy] + list(copy.parents)[: -len(jail.parents) - 1]:
+            path.chmod(0o755)
+    maps = {"/cgi": {"root": "/cgi", "start": "fork-server"}}
+    one = Jailed(start, jail, maps).one
+    one.expect(text="no fork server.*" + ("/proc" if has_library else "preload.so"))
+    for _ in range(3):
+        reply = one.request("/cgi/hello.sh")
+        assert reply.body == b"hello\n" and one.entry(reply)["start"] == "exec"
+
+
+@pytest.mark.root
 def test_inside_a_chroot(start, jail):
     """Launcher and scripts live in it; what is outside does not exist."""
     put(

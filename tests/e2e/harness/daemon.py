@@ -416,7 +416,11 @@ class Scgid:
     def forkers(self):
         """pid -> parent of the fork servers and their spare workers."""
         everything = processes()
-        return {pid: everything[pid][0] for pid in self.tree() if is_forker(pid)}
+        return {
+            pid: everything[pid][0]
+            for pid in self.tree()
+            if pid in everything and is_forker(pid)
+        }
 
     def fork_servers(self):
         """The fork servers: they lead their session, as a spare does not."""
