@@ -185,6 +185,8 @@ add_runner(const struct fork_plan *plan, const char *learned, char **argv,
 	argv[(*n)++] = texts[0].data;
 	if (texts[1].length > 0)
 		argv[(*n)++] = texts[1].data;
+	if (plan->map->wsgi != NULL)
+		argv[(*n)++] = borrow("--wsgi");
 	return 0;
 }
 
@@ -225,18 +227,21 @@ fork_plan_start(const struct fork_plan *plan, const char *learned)
 	    .path = plan->program.path, .directory = c->resolved.directory};
 	struct fork_process *p = NULL;
 	char **argv = calloc(count_strings(plan->argv) + 4, sizeof(*argv));
-	size_t n = plan->tail;
+	size_t n = plan->tail, rest = n;
 
 	if (argv == NULL)
 		return NULL;
+	/* An application has a runner of its own in front, for exec. */
+	if (map->wsgi != NULL && map->start == START_PYTHON)
+		rest++;
 	memcpy(argv, plan->argv, plan->tail * sizeof(*argv));
 	if (map->start == START_FORK_SERVER)
 		argv[n++] = borrow(room);
 	else if (add_runner(plan, learned, argv, &n, texts) == -1)
 		goto out;
 	else
-		memcpy(argv + n, plan->argv + plan->tail,
-		    count_strings(plan->argv + plan->tail) * sizeof(*argv));
+		memcpy(argv + n, plan->argv + rest,
+		    count_strings(plan->argv + rest) * sizeof(*argv));
 	if (find_library(library, sizeof(library)) == -1 ||
 	    launcher_environment(&environment, map, &c->resolved, "", 0) == -1)
 		goto out;
