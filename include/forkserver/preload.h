@@ -36,7 +36,7 @@ struct preload_file {
 
 struct preload {
 	enum fork_mode mode;
-	int socket; /* -1: this process is no fork server, or not any more */
+	int socket; /* -1: this process is no fork server */
 	unsigned spare;
 	volatile struct fork_slot *slots;
 	pid_t *thread_id; /* where the C library keeps it */
@@ -70,12 +70,13 @@ void preload_check(void);
 void preload_reopen(void);
 
 /*
- * preload_note_image: before the first worker.  preload_show: in a worker, the
+ * preload_note_image: once.  preload_describe: before a worker is forked: the
  * strings from `arguments` to `variables`, and from there to `end`, are what
- * others shall see of it.
+ * others shall see of it.  preload_show: in the worker: so be it.
  */
 void preload_note_image(void);
-void preload_show(char *arguments, char *variables, char *end);
+void preload_describe(char *arguments, char *variables, char *end);
+void preload_show(void);
 
 /*
  * preload_serve: say hello and serve.  Ends the process when the launcher has

@@ -59,7 +59,7 @@ struct request_run {
 	bool is_alive;	    /* and that was the answer */
 	bool start_known;   /* counted in start_time */
 	bool status_known;
-	enum config_start start; /* once status_known */
+	enum config_start start; /* once is_introduced */
 	int status;		 /* wait status */
 	int64_t cpu_time;	 /* microseconds, once status_known */
 	enum reason hint;

@@ -24,14 +24,15 @@ struct server {
 	TAILQ_ENTRY(server) entry;
 	const struct link *link; /* borrowed; NULL: it is no more */
 	uint32_t number;	 /* of the launcher's */
-	pid_t pid;		 /* -1: there never was one */
+	pid_t pid;		 /* 0: not known */
 	enum config_start kind;
 	uint64_t requests;
 	int64_t memory;	    /* KiB */
 	int64_t started_at; /* clock_now */
 	int64_t ended_at;   /* 0: it serves */
-	char *why;	    /* owned; it ended, or could not be; printable */
-	char *what;	    /* owned; printable */
+	bool is_refused;    /* it never served */
+	char *why;	    /* owned; it ended, or could not be; any bytes */
+	char *what;	    /* owned; what it runs; any bytes */
 };
 
 TAILQ_HEAD(server_list, server);

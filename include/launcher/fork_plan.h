@@ -13,14 +13,16 @@
 struct fork_plan {
 	const struct config_map *map;		/* borrowed */
 	const struct launcher_command *command; /* borrowed */
-	struct program program;
+	struct program program; /* the command itself if there is none */
+	bool has_program;
 	char **argv; /* owned array of borrowed strings */
 	size_t tail; /* index in it of what follows the interpreter's own */
 };
 
 /*
- * fork_plan_init: 0, or -1: there is nothing to make a fork server of.  The
- * caller ends it with fork_plan_fini in every case.
+ * fork_plan_init: 0, or -1: the command could not be started, which exec will
+ * tell of, or there is no memory.  The caller ends it with fork_plan_fini in
+ * every case.
  */
 int fork_plan_init(struct fork_plan *plan, const struct config_map *map,
     const struct launcher_command *command);
@@ -32,7 +34,7 @@ void fork_plan_fini(struct fork_plan *plan);
  */
 int fork_plan_make_key(const struct fork_plan *plan, struct buffer *key);
 
-/* fork_plan_describe: for people, printable; the caller frees.  Or NULL. */
+/* fork_plan_describe: for people; the caller frees.  Or NULL. */
 char *fork_plan_describe(const struct fork_plan *plan);
 
 /* fork_plan_doubt: why it cannot become a fork server; NULL: it may. */

@@ -136,14 +136,14 @@ judge(struct image *i)
 	    header.e_phnum > HEADERS_MAX ||
 	    !read_at(i, header.e_phoff, i->headers,
 		header.e_phnum * sizeof(*i->headers)))
-		return "is not a program of this machine";
+		return "it is not a program of this machine";
 	i->header_count = header.e_phnum;
 	if ((loader = find_segment(i, PT_INTERP)) == NULL)
-		return "is statically linked";
+		return "it is statically linked";
 	if (!has_own_loader(i, loader))
-		return "is linked with another C library";
+		return "it is linked with another C library";
 	if (!has_string(i, "__libc_start_main"))
-		return "does not begin in the C library";
+		return "it does not begin in the C library";
 	return NULL;
 }
 
@@ -154,10 +154,11 @@ judge_descriptor(int fd)
 	struct stat st;
 
 	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode))
-		return "cannot be read";
+		return "its program cannot be read";
 	if ((st.st_mode & (S_ISUID | S_ISGID)) != 0 ||
 	    fgetxattr(fd, "security.capability", NULL, 0) > 0)
-		return "runs with other privileges than its caller's";
+		return "it runs with other privileges than its caller's "
+		       "(set-user-id)";
 	return judge(&image);
 }
 
@@ -168,7 +169,7 @@ elf_refuses_preload(const char *path)
 	const char *why;
 
 	if (fd == -1)
-		return "cannot be read";
+		return "its program cannot be read";
 	why = judge_descriptor(fd);
 	close(fd);
 	return why;

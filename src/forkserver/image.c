@@ -9,6 +9,7 @@
 #include "forkserver/preload.h"
 
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include <fcntl.h>
 #include <stdint.h>
@@ -56,21 +57,25 @@ preload_note_image(void)
 }
 
 void
-preload_show(char *arguments, char *variables, char *end)
+preload_describe(char *arguments, char *variables, char *end)
 {
-	size_t length = (size_t)(variables - arguments);
-
 	map.brk = (uintptr_t)sbrk(0);
 	map.arg_start = (uintptr_t)arguments;
 	map.arg_end = map.env_start = (uintptr_t)variables;
 	map.env_end = (uintptr_t)end;
+}
+
+void
+preload_show(void)
+{
+	const char *from = (const char *)(uintptr_t)map.arg_start;
+	const char *end = (const char *)(uintptr_t)map.arg_end;
+	char *to = preload.title;
+
 	if (map.start_code != 0 &&
-	    prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0) == 0)
+	    syscall(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map),
+		0L) == 0)
 		return;
-	if (preload.title_size == 0)
-		return;
-	if (length > preload.title_size - 1)
-		length = preload.title_size - 1;
-	memcpy(preload.title, arguments, length);
-	memset(preload.title + length, 0, preload.title_size - length);
+	for (size_t left = preload.title_size; left > 0; left--)
+		*to++ = from < end && left > 1 ? *from++ : '\0';
 }

@@ -113,6 +113,7 @@ learn_what_we_are(void)
 	if (sscanf(text, "%c %d %u", &mode, &fd, &spare) != 3)
 		return;
 	take_variable("LD_PRELOAD", text, sizeof(text));
+	take_variable("LD_BIND_NOW", text, sizeof(text));
 	if (mode == FORK_AT_MAIN)
 		take_variable(RUNNER_VARIABLE, text, sizeof(text));
 	/* Started by a constructor: the fork server leads its session. */

@@ -29,20 +29,31 @@
 
 extern char **environ;
 
+/* Arguments and variables are found before and behind this place. */
+#define VARIABLES_AT 1024
+
 /*
- * The request that is being started; a worker's arguments stay in here.  For
- * /proc the kernel reads them from memory that is no file's, not even in part:
- * so it begins with a page, of the largest that there are.
+ * For /proc the kernel reads strings from memory that is no file's, not even in
+ * part: so they begin with a page, of the largest that there are.
  */
-static struct __attribute__((aligned(65536))) {
+#define PAGE_MAX 65536
+
+/*
+ * The request that is being started.  All of it that can be done before the
+ * fork is done there: a page that only the fork server writes to is not copied
+ * for the worker.
+ */
+static struct {
+	size_t length;
+	int fds[FORK_FDS];
+	char **arguments; /* in strings */
 	union {
 		struct fork_run run;
 		char bytes[FORK_MESSAGE_MAX];
 	} message;
-	size_t length;
-	int fds[FORK_FDS];
-	char *strings[FORK_STRINGS_MAX + 2 + PRELOAD_AUXILIARY_MAX];
-} request;
+	char *strings[VARIABLES_AT + FORK_STRINGS_MAX + 1 +
+	    PRELOAD_AUXILIARY_MAX];
+} __attribute__((aligned(PAGE_MAX))) request;
 
 static void
 call_prepare_handlers(void)
@@ -124,8 +135,7 @@ receive_request(void)
 		struct cmsghdr align;
 		char space[CMSG_SPACE(FORK_FDS * sizeof(int))];
 	} control;
-	struct iovec part = {
-	    request.message.bytes, sizeof(request.message.bytes) - 1};
+	struct iovec part = {request.message.bytes, FORK_MESSAGE_MAX - 1};
 	struct msghdr m = {.msg_iov = &part,
 	    .msg_iovlen = 1,
 	    .msg_control = &control,
@@ -196,47 +206,56 @@ static void __attribute__((noreturn)) return_request(void)
 	_exit(FORK_EXIT_NO_FORK);
 }
 
-/*
- * Leaves arguments and variables in request.strings; those after the former,
- * and what the kernel puts behind them: some find it there.
- */
+/* Names change seldom, and are not written if they have not. */
 static void
+set_name(const char *name)
+{
+	char *copy, *slash;
+
+	if (strcmp(program_invocation_name, name) == 0 ||
+	    (copy = strdup(name)) == NULL)
+		return;
+	slash = strrchr(copy, '/');
+	program_invocation_name = copy;
+	program_invocation_short_name = slash != NULL ? slash + 1 : copy;
+}
+
+/*
+ * Finds arguments and variables and puts them as the kernel does: behind the
+ * variables stands the auxiliary vector, where some look for it.  environ is
+ * always the same.  False if the request is not whole.
+ */
+static bool
 unpack_request(void)
 {
 	size_t argument_count = request.message.run.argument_count;
-	size_t count = argument_count + request.message.run.variable_count;
+	size_t variable_count = request.message.run.variable_count;
 	char *text = request.message.bytes + sizeof(struct fork_run);
 	char *end = request.message.bytes + request.length;
-	size_t at = 0;
+	char **variables = request.strings + VARIABLES_AT, **at;
 
-	if (count > FORK_STRINGS_MAX)
-		_exit(127);
-	for (size_t i = 0; i < count && text < end; i++) {
+	if (argument_count == 0 || argument_count >= VARIABLES_AT ||
+	    variable_count > FORK_STRINGS_MAX || end[-1] != '\0')
+		return false;
+	at = request.arguments = variables - argument_count - 1;
+	for (size_t i = 0; i < argument_count + variable_count; i++) {
 		if (i == argument_count)
-			request.strings[at++] = NULL;
-		request.strings[at++] = text;
+			*at++ = NULL;
+		if (text == end)
+			return false;
+		*at++ = text;
 		text += strlen(text) + 1;
 	}
-	if (at == argument_count)
-		request.strings[at++] = NULL;
-	request.strings[at++] = NULL;
-	memcpy(request.strings + at, preload.auxiliary, preload.auxiliary_size);
-	environ = request.strings + argument_count + 1;
-	program_invocation_name = request.strings[0];
-	text = strrchr(request.strings[0], '/');
-	program_invocation_short_name =
-	    text != NULL ? text + 1 : request.strings[0];
-}
-
-/* What ps shows. */
-static void
-show_request(void)
-{
-	char *end = request.message.bytes + request.length;
-
-	prctl(PR_SET_NAME, request.message.run.name);
-	preload_show(request.message.bytes + sizeof(struct fork_run),
-	    environ[0] != NULL ? environ[0] : end, end);
+	if (variable_count == 0)
+		*at++ = NULL;
+	*at++ = NULL;
+	memcpy(at, preload.auxiliary, preload.auxiliary_size);
+	if (environ != variables)
+		environ = variables;
+	set_name(request.arguments[0]);
+	preload_describe(
+	    request.arguments[0], variable_count > 0 ? variables[0] : end, end);
+	return true;
 }
 
 /* For a runner: what it is to do, and the variables, at our socket's number. */
@@ -260,29 +279,56 @@ leave_block(void)
 	close(fd);
 }
 
-/* From here on this process is the request's. */
+/*
+ * perl takes environ for its own as soon as it has changed it, and frees what
+ * it finds there.
+ */
+static void
+own_variables(void)
+{
+	size_t count = request.message.run.variable_count;
+	char **own = malloc((count + 1) * sizeof(*own));
+
+	if (own == NULL)
+		_exit(127);
+	for (size_t i = 0; i < count; i++)
+		if ((own[i] = strdup(environ[i])) == NULL)
+			_exit(127);
+	own[count] = NULL;
+	environ = own;
+}
+
+/*
+ * From here on this process is the request's.  syscall(2) for all, as each page
+ * of the C library that a new process touches costs it a fault.
+ */
 static void
 become_worker(void)
 {
 	int first = preload.socket;
 
-	if (setsid() == -1 || fchdir(request.fds[FORK_FDS - 1]) == -1)
+	if (syscall(SYS_setsid) == -1 ||
+	    syscall(SYS_fchdir, request.fds[FORK_FDS - 1]) == -1)
 		_exit(127);
 	for (int i = 0; i < 3; i++)
-		if (dup2(request.fds[i], i) == -1)
+		if (syscall(SYS_dup3, request.fds[i], i, 0) == -1)
 			_exit(127);
 	close_request();
-	unpack_request();
 	if (preload.mode == FORK_AT_FORK) {
 		leave_block();
 		first += request.message.run.learns ? 2 : 1;
 	}
 	close_range_of(first, preload.socket + 2);
 	preload_reopen();
-	show_request();
+	syscall(SYS_prctl, PR_SET_NAME, request.message.run.name, 0L, 0L, 0L);
+	preload_show();
 	if (limits_apply(&request.message.run.limits) == -1)
 		_exit(127);
-	preload.socket = -1;
+	/* Only a runner's fork() asks again; a page less is written to. */
+	if (preload.mode == FORK_AT_FORK) {
+		preload.socket = -1;
+		own_variables();
+	}
 	errno = 0;
 }
 
@@ -292,7 +338,7 @@ wait_as_spare(volatile struct fork_slot *slot)
 {
 	const uint64_t one = 1;
 
-	if (!receive_request())
+	if (!receive_request() || !unpack_request())
 		_exit(0);
 	slot->request = request.message.run.request;
 	if (write(preload.socket + 2, &one, sizeof(one)) == -1)
@@ -358,6 +404,8 @@ serve_on_demand(void)
 
 		if (!receive_request())
 			_exit(0);
+		if (!unpack_request())
+			return_request();
 		/* The launcher sends no more than there are slots. */
 		if ((slot = find_free_slot()) == NULL)
 			return_request();
@@ -403,6 +451,22 @@ tell_objects(void)
 	memset(request.message.bytes, 0, length);
 }
 
+/* What ps shows until there is a request; a runner's arguments tell enough. */
+static void
+show_server(void)
+{
+	static const char what[] = "fork server: ";
+	size_t length = strlen(what), size = preload.title_size;
+
+	if (preload.mode != FORK_AT_MAIN ||
+	    length + strlen(preload.title) >= size)
+		return;
+	memmove(preload.title + length, preload.title, size - length);
+	memcpy(preload.title, what, length);
+	length += strlen(preload.title + length);
+	memset(preload.title + length, 0, size - length);
+}
+
 static void
 prepare(void)
 {
@@ -418,6 +482,7 @@ prepare(void)
 		madvise((void *)(uintptr_t)preload.slots, SLOTS_SIZE,
 		    MADV_DONTFORK);
 	tell_objects();
+	show_server();
 	if (send(preload.socket, &hello, 1, MSG_NOSIGNAL) != 1)
 		_exit(0);
 	/*
@@ -441,5 +506,5 @@ preload_serve(int *argc)
 	else
 		serve_on_demand();
 	*argc = (int)request.message.run.argument_count;
-	return request.strings;
+	return request.arguments;
 }

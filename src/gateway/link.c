@@ -38,6 +38,7 @@ introduce(struct request *r, const struct protocol_message *m)
 	if (r->run.is_introduced)
 		return;
 	r->run.is_introduced = true;
+	r->run.start = m->start;
 	r->pid = (pid_t)m->pid;
 	free(r->script);
 	r->script = strdup(m->text);
@@ -94,7 +95,7 @@ worker_exited(struct request *r, const struct protocol_message *m)
 	r->run.cpu_time = m->user_time + m->system_time;
 	r->run.hint = m->reason;
 	r->run.group_left = m->group_left;
-	r->run.start = m->start;
+	counter_add(r->gateway, COUNTER_RUNS + m->start, 1);
 	r->gone_at = clock_now();
 	r->user_time += m->user_time;
 	r->system_time += m->system_time;

@@ -1,9 +1,10 @@
 /*
- * servers.c: a list, those that serve first.  A launcher is not trusted: what
- * it sends is escaped, and how much of it is kept is bounded.
+ * servers.c: a list, those that serve first.  A launcher is not trusted: how
+ * much is kept of what it sends is bounded, and whoever shows it escapes it.
  */
 #include "gateway/servers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #include "launcher/protocol.h"
 
 #define SERVING_MAX 1024
+#define WHAT_MAX    1024
 
 const char *
 servers_start_name(enum config_start kind)
@@ -32,13 +34,22 @@ server_free(struct gateway *g, struct server *s)
 	free(s);
 }
 
+/* Several lines, as of a complaint, are kept as one. */
 static char *
-printable(const char *text, size_t length)
+copy_as_line(const char *text, size_t length)
 {
-	size_t size = 4 * length + 1;
-	char *safe = malloc(size);
+	char *line = malloc(3 * length + 1);
+	size_t n = 0;
 
-	return safe != NULL ? log_escape(safe, size, text, length) : NULL;
+	for (size_t i = 0; line != NULL && i < length; i++) {
+		if (text[i] == '\n')
+			n += (size_t)sprintf(line + n, " | ");
+		else
+			line[n++] = text[i] != '\0' ? text[i] : '?';
+	}
+	if (line != NULL)
+		line[n] = '\0';
+	return line;
 }
 
 static struct server *
@@ -61,7 +72,7 @@ end_server(struct gateway *g, struct server *s, const char *why, size_t length)
 
 	s->link = NULL;
 	s->ended_at = clock_now();
-	s->why = printable(why, length);
+	s->why = copy_as_line(why, length);
 	TAILQ_REMOVE(&g->servers, s, entry);
 	TAILQ_INSERT_TAIL(&g->servers, s, entry);
 	TAILQ_FOREACH (other, &g->servers, entry)
@@ -84,18 +95,36 @@ add(struct gateway *g, const struct link *link,
 		return NULL;
 	s->link = link;
 	s->number = m->number;
-	s->pid = m->pid > 1 ? (pid_t)m->pid : -1;
+	s->pid = m->pid > 1 ? (pid_t)m->pid : 0;
 	s->kind = m->start;
-	s->started_at = m->started_at;
-	s->what = printable(m->text, strlen(m->text));
+	s->started_at = clock_now();
+	if (m->started_at > 0 && m->started_at < s->started_at)
+		s->started_at = m->started_at;
+	s->is_refused = m->code == PROTOCOL_SERVER_REFUSED;
+	s->what = copy_as_line(m->text, strnlen(m->text, WHAT_MAX));
 	TAILQ_INSERT_HEAD(&g->servers, s, entry);
 	return s;
 }
 
-static const char *
-text_of(const char *text)
+static void
+log_server(const struct server *s, enum protocol_server state)
 {
-	return text != NULL ? text : "?";
+	char what[1200], why[4 * PROTOCOL_TREE_MAX];
+
+	log_escape(what, sizeof(what), s->what != NULL ? s->what : "",
+	    s->what != NULL ? strlen(s->what) : 0);
+	log_escape(why, sizeof(why), s->why != NULL ? s->why : "",
+	    s->why != NULL ? strlen(s->why) : 0);
+	if (state == PROTOCOL_SERVER_READY)
+		log_info("fork server %s is ready, pid=%ld start=%s", what,
+		    (long)s->pid, servers_start_name(s->kind));
+	else if (state == PROTOCOL_SERVER_ENDED)
+		log_info("fork server %s has ended, pid=%ld requests=%llu: %s",
+		    what, (long)s->pid, (unsigned long long)s->requests, why);
+	else if (state == PROTOCOL_SERVER_REFUSED)
+		log_warnx("no fork server for %s, which is served with exec: "
+			  "%s",
+		    what, why);
 }
 
 void
@@ -109,21 +138,16 @@ servers_told(struct link *link, const struct protocol_message *m)
 	if (s == NULL)
 		return;
 	s->requests = m->requests;
-	s->memory = m->peak_memory;
-	if (m->code == PROTOCOL_SERVER_READY) {
-		log_info("fork server %s is ready, pid=%ld", text_of(s->what),
-		    (long)s->pid);
-	} else if (m->code == PROTOCOL_SERVER_ENDED) {
+	if (m->peak_memory > 0) /* none of what is dead */
+		s->memory = m->peak_memory;
+	if (m->code == PROTOCOL_SERVER_READY)
+		counter_add(g, COUNTER_SERVERS_READY, 1);
+	else if (m->code == PROTOCOL_SERVER_REFUSED)
+		counter_add(g, COUNTER_SERVERS_REFUSED, 1);
+	if (m->code == PROTOCOL_SERVER_ENDED ||
+	    m->code == PROTOCOL_SERVER_REFUSED)
 		end_server(g, s, m->data, m->data_length);
-		log_info("fork server %s has ended, pid=%ld requests=%llu: %s",
-		    text_of(s->what), (long)s->pid,
-		    (unsigned long long)s->requests, text_of(s->why));
-	} else if (m->code == PROTOCOL_SERVER_REFUSED) {
-		end_server(g, s, m->data, m->data_length);
-		log_warnx("no fork server for %s, which is served with exec: "
-			  "%s",
-		    text_of(s->what), text_of(s->why));
-	}
+	log_server(s, (enum protocol_server)m->code);
 }
 
 void

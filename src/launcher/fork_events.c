@@ -74,7 +74,7 @@ on_hello(struct launcher *l, struct fork_process *p)
 	struct fork_process *old = s->serving;
 
 	if (fork_process_read(p)) {
-		fork_server_refuse(l, p, "prints before there is a request");
+		fork_server_refuse(l, p, "it prints before there is a request");
 		return;
 	}
 	p->state = FORK_SERVING;
@@ -83,8 +83,8 @@ on_hello(struct launcher *l, struct fork_process *p)
 	fd_close(&p->errors);
 	s->starting = NULL;
 	if (old != NULL)
-		fork_server_retire(
-		    l, old, s->overdue != NULL ? s->overdue : "replaced");
+		fork_server_retire(l, old,
+		    s->overdue != NULL ? s->overdue : "it was replaced");
 	s->serving = p;
 	s->overdue = NULL;
 	free(s->complaint);
@@ -122,7 +122,7 @@ on_learned(struct fork_server *s, const char *names, size_t length)
 		    s->learned.length > 0 ? "," : "", names);
 	}
 	if (s->learned.length > 0)
-		s->overdue = "the script's imports are known now";
+		s->overdue = "the next imports ahead what the script imports";
 }
 
 /* A request that a fork server could not begin, from its own message. */
@@ -187,15 +187,15 @@ describe_end(int status, bool has_served, char *out, size_t size)
 {
 	if (WIFEXITED(status) && WEXITSTATUS(status) == FORK_EXIT_UNUSABLE &&
 	    !has_served)
-		return "is not suited";
+		return "it is not suited";
 	if (WIFSIGNALED(status))
 		snprintf(
-		    out, size, "was killed by signal %d", WTERMSIG(status));
+		    out, size, "it was killed by signal %d", WTERMSIG(status));
 	else if (WEXITSTATUS(status) == FORK_EXIT_NO_FORK && has_served)
-		snprintf(out, size, "cannot fork");
+		snprintf(out, size, "the system refused it a new process");
 	else
 		snprintf(
-		    out, size, "exited with status %d", WEXITSTATUS(status));
+		    out, size, "it exited with status %d", WEXITSTATUS(status));
 	return out;
 }
 
@@ -351,10 +351,12 @@ tend_process(struct launcher *l, struct fork_process *p, int64_t now)
 		return;
 	limit = s->kind == START_FORK_SERVER ? START_TIME : START_TIME_SCRIPT;
 	if (p->state == FORK_STARTING && now - p->started_at > limit)
-		fork_server_refuse(l, p, "does not come to its work in time");
+		fork_server_refuse(
+		    l, p, "it does not come to its work in time");
 	else if (p->state == FORK_SERVING && s->map->idle > 0 &&
 	    now - s->used_at > s->map->idle * 1000)
-		fork_server_retire_all(l, s, "it was not used");
+		fork_server_retire_all(
+		    l, s, "it was not used for as long as idle says");
 	else if (p->state == FORK_SERVING && p->requests != p->requests_told &&
 	    now - p->told_at > TELL_INTERVAL) {
 		p->told_at = now;
@@ -379,8 +381,8 @@ fork_servers_tend(struct launcher *l, bool is_readable)
 		if (is_readable) {
 			receive(l, p);
 			if (p->state == FORK_STARTING && fork_process_read(p))
-				fork_server_refuse(
-				    l, p, "prints before there is a request");
+				fork_server_refuse(l, p,
+				    "it prints before there is a request");
 		}
 		tend_process(l, p, now);
 		/* Whoever has no pid by then has been told of. */

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/elf.h"
-#include "base/log.h"
 #include "base/support.h"
 
 void
@@ -48,6 +47,18 @@ variable(const struct launcher_command *c, const char *name)
 	return "";
 }
 
+/* If not, exec will tell why. */
+static bool
+can_start(const struct launcher_command *c)
+{
+	struct start_failure failure;
+	enum reason reason =
+	    start_check(c->path, c->resolved.script.data, &failure);
+
+	buffer_fini(&failure.detail);
+	return reason == REASON_NONE;
+}
+
 int
 fork_plan_init(struct fork_plan *plan, const struct config_map *map,
     const struct launcher_command *c)
@@ -58,8 +69,15 @@ fork_plan_init(struct fork_plan *plan, const struct config_map *map,
 	plan->map = map;
 	plan->command = c;
 	plan->argv = NULL;
-	if (program_find(&plan->program, c->path, variable(c, "PATH")) == -1)
-		return -1;
+	plan->has_program =
+	    program_find(&plan->program, c->path, variable(c, "PATH")) == 0;
+	if (!plan->has_program) {
+		if (!can_start(c))
+			return -1;
+		plan->program.name = NULL;
+		snprintf(plan->program.path, sizeof(plan->program.path), "%s",
+		    c->path);
+	}
 	if ((plan->argv = calloc(count + 3, sizeof(char *))) == NULL)
 		return -1;
 	if (p->name == NULL) {
@@ -110,19 +128,22 @@ fork_plan_make_key(const struct fork_plan *plan, struct buffer *key)
 	return result;
 }
 
+/* The script or the application, without what runs the latter under exec. */
+static char **
+own_arguments(const struct fork_plan *plan)
+{
+	return plan->argv + plan->tail + (plan->map->wsgi != NULL ? 1 : 0);
+}
+
 char *
 fork_plan_describe(const struct fork_plan *plan)
 {
 	struct buffer text = {0};
-	char safe[1024];
-	const char *path = plan->program.path;
 
-	log_escape(safe, sizeof(safe), path, strlen(path));
-	buffer_printf(&text, "%s", safe);
-	for (char **a = plan->argv + plan->tail;
+	buffer_printf(&text, "%.1000s", plan->program.path);
+	for (char **a = own_arguments(plan);
 	     plan->map->start != START_FORK_SERVER && *a != NULL; a++)
-		buffer_printf(&text, " %s",
-		    log_escape(safe, sizeof(safe), *a, strlen(*a)));
+		buffer_printf(&text, " %.1000s", *a);
 	return text.data;
 }
 
@@ -171,6 +192,8 @@ add_runner(const struct fork_plan *plan, const char *learned, char **argv,
 	argv[(*n)++] = texts[0].data;
 	if (texts[1].length > 0)
 		argv[(*n)++] = texts[1].data;
+	if (plan->map->wsgi != NULL)
+		argv[(*n)++] = borrow("--wsgi");
 	return 0;
 }
 
@@ -210,7 +233,8 @@ fork_plan_start(const struct fork_plan *plan, const char *learned)
 	struct start_command command = {
 	    .path = plan->program.path, .directory = c->resolved.directory};
 	struct fork_process *p = NULL;
-	char **argv = calloc(count_strings(plan->argv) + 4, sizeof(*argv));
+	char **argv = calloc(count_strings(plan->argv) + 5, sizeof(*argv));
+	char **tail = own_arguments(plan);
 	size_t n = plan->tail;
 
 	if (argv == NULL)
@@ -221,8 +245,7 @@ fork_plan_start(const struct fork_plan *plan, const char *learned)
 	else if (add_runner(plan, learned, argv, &n, texts) == -1)
 		goto out;
 	else
-		memcpy(argv + n, plan->argv + plan->tail,
-		    count_strings(plan->argv + plan->tail) * sizeof(*argv));
+		memcpy(argv + n, tail, count_strings(tail) * sizeof(*argv));
 	if (find_library(library, sizeof(library)) == -1 ||
 	    launcher_environment(&environment, map, &c->resolved, "", 0) == -1)
 		goto out;
@@ -245,17 +268,19 @@ fork_plan_doubt(const struct fork_plan *plan)
 	const char *name = strrchr(plan->program.path, '/') + 1;
 	enum config_start kind = plan->map->start;
 
+	if (!plan->has_program)
+		return "its #! line names another script, or is too long";
 	if (access(plan->program.path, X_OK) == -1)
-		return "may not be executed";
+		return "it may not be executed";
 	if (find_library(path, sizeof(path)) == -1)
-		return "preload.so of scgid cannot be read here";
+		return "scgid's preload.so cannot be read here";
 	if (variable(plan->command, "LD_PRELOAD")[0] != '\0')
 		return "its environment has an LD_PRELOAD";
 	if (kind == START_PYTHON && strncmp(name, "python", 6) != 0)
-		return "is not run by python";
+		return "start=python, but it is not run by python";
 	if (kind == START_PERL && strncmp(name, "perl", 4) != 0)
-		return "is not run by perl";
+		return "start=perl, but it is not run by perl";
 	if (kind != START_FORK_SERVER && plan->argv[plan->tail] == NULL)
-		return "is no script";
+		return "it is no script";
 	return elf_refuses_preload(plan->program.path);
 }

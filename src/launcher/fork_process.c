@@ -49,6 +49,9 @@ choose_descriptors(void)
 	return (int)limit.rlim_cur - 2 * DESCRIPTORS;
 }
 
+/* What we add to its environment, and its library takes away. */
+#define OURS 4
+
 static bool
 has_variable(char *const *envp, const char *name)
 {
@@ -62,17 +65,17 @@ has_variable(char *const *envp, const char *name)
 
 /* The variables of `envp` and ours.  An array of strings, or NULL. */
 static char **
-make_environment(char *const *envp, struct buffer ours[3])
+make_environment(char *const *envp, struct buffer ours[OURS])
 {
 	size_t count = 0;
 	char **all;
 
 	while (envp[count] != NULL)
 		count++;
-	if ((all = calloc(count + 4, sizeof(*all))) == NULL)
+	if ((all = calloc(count + OURS + 1, sizeof(*all))) == NULL)
 		return NULL;
 	memcpy(all, envp, count * sizeof(*all));
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < OURS; i++)
 		all[count++] = ours[i].data;
 	return all;
 }
@@ -83,7 +86,7 @@ start(struct fork_process *p, const struct start_command *command,
 {
 	const int extra[DESCRIPTORS] = {p->far_end, slots, p->bell};
 	struct start_command server = *command;
-	struct buffer ours[3] = {{0}, {0}, {0}};
+	struct buffer ours[OURS] = {{0}};
 	char **envp = NULL;
 	pid_t pid = -1;
 	int at_exec;
@@ -93,17 +96,19 @@ start(struct fork_process *p, const struct start_command *command,
 	server.extra_count = DESCRIPTORS;
 	server.limits = NULL;
 	server.extra_first = choose_descriptors();
+	/* Bound now, it is not bound again by every worker. */
 	if (buffer_printf(&ours[0], "LD_PRELOAD=%s", options->library) == 0 &&
-	    buffer_printf(&ours[1], "%s=%c %d %u", FORK_VARIABLE,
+	    buffer_printf(&ours[1], "LD_BIND_NOW=1") == 0 &&
+	    buffer_printf(&ours[2], "%s=%c %d %u", FORK_VARIABLE,
 		(char)options->mode, server.extra_first, options->spare) == 0 &&
 	    buffer_printf(
-		&ours[2], "%s=%d", RUNNER_VARIABLE, server.extra_first) == 0 &&
+		&ours[3], "%s=%d", RUNNER_VARIABLE, server.extra_first) == 0 &&
 	    (envp = make_environment(command->envp, ours)) != NULL) {
 		server.envp = envp;
 		pid = start_worker(&server, &at_exec);
 	}
 	free(envp);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < OURS; i++)
 		buffer_fini(&ours[i]);
 	return pid;
 }

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/process.h"
 #include "launcher/fork_plan.h"
 #include "launcher/fork_server.h"
@@ -151,20 +150,19 @@ fork_server_kill(struct launcher *l, struct fork_process *p, const char *why)
 		kill(p->pid, SIGKILL);
 }
 
-/* What a fork server said on stderr, as one line, behind `what`. */
+/* What a fork server said on stderr stands behind `what`. */
 void
 fork_server_refuse(struct launcher *l, struct fork_process *p, const char *what)
 {
 	struct fork_server *s = p->owner;
-	char safe[1024], why[1280];
+	char why[1280];
 	struct buffer *said = &p->complaint;
 
 	while (said->length > 0 && said->data[said->length - 1] == '\n')
 		said->length--;
-	log_escape(safe, sizeof(safe), said->length > 0 ? said->data : "",
-	    said->length);
-	snprintf(why, sizeof(why), "%s%s%s", what, safe[0] != '\0' ? ": " : "",
-	    safe);
+	snprintf(why, sizeof(why), "%s%s%.*s", what,
+	    said->length > 0 ? ": " : "", (int)said->length,
+	    said->length > 0 ? said->data : "");
 	watch_fini(&s->refused);
 	s->refused = p->watched;
 	memset(&p->watched, 0, sizeof(p->watched));
@@ -212,7 +210,8 @@ make_room(struct launcher *l)
 		return true;
 	if (last == NULL || clock_now() - last->used_at < USED_LATELY)
 		return false;
-	fork_server_retire_all(l, last, "others are used more");
+	fork_server_retire_all(
+	    l, last, "it made room for another, as fork_servers says");
 	return true;
 }
 
@@ -283,7 +282,7 @@ start(struct launcher *l, struct fork_server *s, const struct fork_plan *plan)
 	}
 	if ((p = fork_plan_start(plan,
 		 s->learned.length > 0 ? s->learned.data : NULL)) == NULL) {
-		snprintf(text, sizeof(text), "cannot be started: %s",
+		snprintf(text, sizeof(text), "it cannot be started: %s",
 		    strerror(errno));
 		refuse(l, s, text);
 		s->retry_at = clock_now() + RETRY_SCRIPT;
@@ -304,17 +303,16 @@ check_serving(struct launcher *l, struct fork_server *s)
 {
 	struct fork_process *p = s->serving;
 	const char *changed;
-	char safe[512], why[600];
+	char why[1024];
 
 	if (p == NULL)
 		return;
 	if ((changed = watch_find_changed(&p->watched)) != NULL) {
-		log_escape(safe, sizeof(safe), changed, strlen(changed));
-		snprintf(why, sizeof(why), "%s has changed", safe);
+		snprintf(why, sizeof(why), "%.900s has changed", changed);
 		fork_server_retire_all(l, s, why);
 	} else if (s->map->max_requests > 0 &&
 	    p->requests >= s->map->max_requests) {
-		s->overdue = "it has had max_requests";
+		s->overdue = "it has had as many requests as max_requests says";
 	}
 }
 

@@ -4,6 +4,8 @@ Owns a private directory per instance.  The invariant: after check() has
 returned, the instance is as it was just after its start.
 """
 
+import atexit
+import functools
 import json
 import os
 import pathlib
@@ -21,6 +23,7 @@ from . import client
 from .client import wait_for
 
 SCRIPTS = pathlib.Path(__file__).resolve().parent.parent / "scripts"
+PROGRAMS = ["scgid", "scgi-request", "scgi-http"]
 IS_ROOT = os.getuid() == 0
 POOL_USER = "www-data"
 GATEWAY_USER = "nobody"
@@ -40,10 +43,29 @@ def build_directory(name="SCGID_BUILD"):
 
 
 def program(name, build="SCGID_BUILD"):
-    path = build_directory(build) / name
+    path = reachable_build(build) / name
     if not path.exists():
         raise AssertionError("%s is not built (%s)" % (path, build))
     return str(path)
+
+
+@functools.lru_cache(maxsize=None)
+def reachable_build(build):
+    """The build directory, or a copy of it that the pools' user can reach.
+
+    As that user reads what its programs are started with, beside scgid.
+    """
+    directory = build_directory(build)
+    places = [directory] + list(directory.parents)
+    if all(place.stat().st_mode & 0o1 for place in places):
+        return directory
+    copy = public_directory("build")
+    atexit.register(shutil.rmtree, copy)
+    for name in PROGRAMS:
+        if (directory / name).exists():
+            shutil.copy2(directory / name, copy)
+    shutil.copytree(directory / "forkserver", copy / "forkserver")
+    return copy
 
 
 def is_sanitised(build="SCGID_BUILD"):
