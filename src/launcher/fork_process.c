@@ -211,9 +211,8 @@ count_strings(char *const *strings, struct buffer *out, int *result)
 	for (; strings[n] != NULL; n++) {
 		size_t size = strlen(strings[n]) + 1;
 
-		*result |= size > longest
-		    ? -1
-		    : buffer_append(out, strings[n], size);
+		*result |=
+		    size > longest ? -1 : buffer_append(out, strings[n], size);
 	}
 	return n;
 }
