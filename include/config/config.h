@@ -111,8 +111,9 @@ struct config_map {
 	unsigned line;
 	char *prefix; /* "/cgi-bin", or "/"; no '/' at the end */
 	char *host;   /* NULL: any */
-	char *root;   /* one of root and script is set */
+	char *root;   /* one of root, script and wsgi is set */
 	char *script;
+	char *wsgi; /* FILE:CALLABLE, or FILE */
 	struct config_list args;
 	struct config_list index;
 	struct config_list allow_names;
@@ -213,6 +214,9 @@ void config_warn(const struct config *config, struct buffer *warnings);
  * help, separated by tabs.  The manual is tested against it.
  */
 int config_list_keys(FILE *out);
+
+/* config_wsgi_file_length: the bytes of FILE in a map's FILE:CALLABLE. */
+size_t config_wsgi_file_length(const char *wsgi);
 
 /*
  * config_find_map: the map of `pool` for a request path and host (NULL if the

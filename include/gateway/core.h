@@ -66,8 +66,6 @@ struct gateway {
 	int64_t refused_logged_at;
 	uint64_t id_seed;
 	uint64_t id_count;
-	uint64_t served; /* for the pulse */
-	uint64_t failed;
 	bool has_lived;		       /* the first pulse is sent */
 	unsigned number;	       /* of the pool's gateways, from 0 */
 	struct counters *counters;     /* this gateway's, in all_counters */

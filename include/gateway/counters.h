@@ -3,9 +3,10 @@
  *
  * The gateways of a pool share a block of memory with a struct counters each.
  * A gateway writes only its own and reads all, to answer for the pool.  They
- * outlive a gateway, so a total does not fall when one is started again.  The
- * supervisor makes the memory and never maps it: root reads nothing that a
- * child can write.  No number is trusted for more than being shown.
+ * outlive a gateway, and a reload, so a total does not fall when one is started
+ * again.  The supervisor makes the memory and never maps it; the two numbers
+ * that it tells the service manager it reads like a file.  No number is trusted
+ * for more than being shown.
  */
 #ifndef GATEWAY_COUNTERS_H
 #define GATEWAY_COUNTERS_H
@@ -52,7 +53,7 @@ enum counter {
 	COUNTER_WAITING, /* for a worker */
 	COUNTER_WORKERS, /* that run */
 	COUNTER_SLOTS,	 /* how many may */
-	COUNTER_STARTED, /* wall clock, in seconds; 0: never */
+	COUNTER_STARTED, /* since when; wall clock, in seconds; 0: never */
 	COUNTER_COUNT
 };
 
@@ -69,6 +70,13 @@ size_t counters_size(unsigned gateways);
  */
 int counters_open(struct gateway *g, int fd);
 void counters_close(struct gateway *g);
+
+/*
+ * counters_read: add what the gateways of a pool, so many, have served and what
+ * failed, by the shared memory of `fd`; nothing if that is no descriptor.
+ */
+void
+counters_read(int fd, unsigned gateways, uint64_t *served, uint64_t *failed);
 
 /* Of this gateway, without a system call. */
 void counter_add(struct gateway *g, enum counter c, uint64_t n);

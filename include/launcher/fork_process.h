@@ -113,8 +113,8 @@ struct fork_received {
 
 /*
  * fork_process_receive: take a message that it sent.  fork_process_take_back:
- * take a request that it has not begun.  1, 0 if there is none, -1 if the
- * message breaks a rule.
+ * take a request that it has not begun.  1, 0 if there is none; the former -1
+ * if the message breaks a rule, or there will be none.
  */
 int fork_process_receive(struct fork_process *p, struct fork_received *r);
 int fork_process_take_back(struct fork_process *p, struct fork_received *r);

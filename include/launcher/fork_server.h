@@ -60,8 +60,8 @@ void fork_server_refuse(
  * fork_server_kill: it does not do its work; what it has not begun is taken
  * back when it is reaped.
  */
-void fork_server_kill(
-    struct launcher *l, struct fork_process *p, const char *why);
+void
+fork_server_kill(struct launcher *l, struct fork_process *p, const char *why);
 
 void fork_server_free(struct launcher *l, struct fork_server *s);
 

@@ -20,6 +20,9 @@ struct launcher_command {
 	struct cgi_environment environment;
 	const char *path; /* what is executed: the script or its handler */
 	char **argv;	  /* owned array of borrowed strings */
+	/* Of an application, owned: Python, if PATH led to it, and our own. */
+	struct buffer interpreter;
+	struct buffer runner;
 };
 
 /*

@@ -136,7 +136,7 @@ judge(struct image *i)
 	    header.e_phnum > HEADERS_MAX ||
 	    !read_at(i, header.e_phoff, i->headers,
 		header.e_phnum * sizeof(*i->headers)))
-		return "it is no program of this machine";
+		return "it is not a program of this machine";
 	i->header_count = header.e_phnum;
 	if ((loader = find_segment(i, PT_INTERP)) == NULL)
 		return "it is statically linked";
@@ -157,7 +157,8 @@ judge_descriptor(int fd)
 		return "its program cannot be read";
 	if ((st.st_mode & (S_ISUID | S_ISGID)) != 0 ||
 	    fgetxattr(fd, "security.capability", NULL, 0) > 0)
-		return "it is set-user-id or the like";
+		return "it runs with other privileges than its caller's "
+		       "(set-user-id)";
 	return judge(&image);
 }
 

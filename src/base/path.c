@@ -166,3 +166,26 @@ path_stat_inside(const char *root, const char *path, struct stat *st)
 	fd_close(&directory);
 	return n;
 }
+
+int
+path_search(const char *list, const char *name, struct buffer *found)
+{
+	size_t start = found->length, length;
+	struct stat st;
+
+	for (; *list != '\0'; list += length + (list[length] == ':')) {
+		length = strcspn(list, ":");
+		if (*list != '/')
+			continue;
+		if (buffer_append(found, list, length) == -1 ||
+		    buffer_append(found, "/", 1) == -1 ||
+		    buffer_append(found, name, strlen(name) + 1) == -1)
+			return -1;
+		if (access(found->data + start, X_OK) == 0 &&
+		    stat(found->data + start, &st) == 0 && S_ISREG(st.st_mode))
+			return 0;
+		found->length = start;
+	}
+	errno = ENOENT;
+	return -1;
+}

@@ -29,6 +29,7 @@ config_map_fini(struct config_map *map)
 	free(map->host);
 	free(map->root);
 	free(map->script);
+	free(map->wsgi);
 	list_fini(&map->args);
 	list_fini(&map->index);
 	list_fini(&map->allow_names);

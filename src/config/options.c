@@ -147,9 +147,12 @@ const struct option option_table[] = {
 		0, 0, NULL, "an environment variable of the scripts" },
 
 	{ SECTION_MAP, "root", OPTION_DIRECTORY, MAP(root), NULL,
-		0, 0, NULL, "the directory of the scripts; this or script" },
+		0, 0, NULL, "the directory of the scripts; this, script or wsgi" },
 	{ SECTION_MAP, "script", OPTION_FILE, MAP(script), NULL,
-		0, 0, NULL, "the one script of this map; this or root" },
+		0, 0, NULL, "the one script of this map" },
+	{ SECTION_MAP, "wsgi", OPTION_WSGI, MAP(wsgi), NULL,
+		0, 0, NULL, "the one Python application of this map, "
+		"FILE:CALLABLE" },
 	{ SECTION_MAP, "args", OPTION_WORDS, MAP(args), NULL,
 		0, 0, NULL, "arguments of the script" },
 	{ SECTION_MAP, "host", OPTION_HOST, MAP(host), NULL,
@@ -205,7 +208,7 @@ static const char *const section_names[] = {"", "scgid", "pool", "map"};
 static const char *const type_names[] = {"yes|no", "number", "size", "time",
     "mode", "choice", "choice or file", "directory", "file", "host", "words",
     "names", "user", "group", "user", "group", "groups", "peers", "address",
-    "glob", "text", "file", "path"};
+    "glob", "text", "file", "path", "application"};
 
 static bool
 option_is_family(const struct option *o)

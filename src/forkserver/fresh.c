@@ -85,10 +85,15 @@ note_open_file(int fd, void *arg)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (readlink(path, name, sizeof(name) - 1) == -1)
 		name[0] = '\0';
-	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		/* Its number would be another complaint each time. */
+		if (name[0] != '/' && strstr(name, ":[") != NULL &&
+		    strncmp(name, "anon_inode", 10) != 0)
+			*strchr(name, ':') = '\0';
 		preload_refuse(
 		    "holds descriptor %d, %s, which requests would share", fd,
 		    name);
+	}
 	if (is_locked(fd))
 		preload_refuse("holds a lock on %s", name);
 	if (preload.file_count == PRELOAD_FILES_MAX)

@@ -27,14 +27,15 @@
 
 #define SLOTS_SIZE (FORK_SLOTS * sizeof(struct fork_slot))
 
-#define PAGE_MAX 65536
-
 extern char **environ;
 
 /* Arguments and variables are found before and behind this place. */
 #define VARIABLES_AT 1024
 
-/* No page is larger.  /proc shows only what stands in pages without a file. */
+/*
+ * For /proc the kernel reads strings from memory that is no file's, not even in
+ * part: so they begin with a page, of the largest that there are.
+ */
 #define PAGE_MAX 65536
 
 /*

@@ -87,7 +87,7 @@ put_totals(struct status_page *p)
 	    "Gateways of the pool that these numbers are the sum of.",
 	    p->gateway->sharing);
 	put_one(p, "start_time_seconds", "gauge",
-	    "When the oldest gateway was started, in unix time.",
+	    "Since when the totals are counted, in unix time.",
 	    v[COUNTER_STARTED]);
 	put_one(p, "open_requests", "gauge",
 	    "Requests that are not over, and connections that may become one.",

@@ -154,8 +154,10 @@ receive(struct launcher *l, struct fork_process *p)
 		if ((n = fork_process_receive(p, &r)) == 0)
 			break;
 		s = p->owner;
-		if (n == -1)
-			continue;
+		if (n == -1) {
+			fork_server_kill(l, p, "it breaks the protocol");
+			break;
+		}
 		if (r.type == FORK_HELLO && p->state == FORK_STARTING)
 			on_hello(l, p);
 		else if (r.type == FORK_FILES && p->state == FORK_STARTING)
@@ -173,24 +175,24 @@ static void
 take_back_all(struct launcher *l, struct fork_process *p)
 {
 	struct fork_received r;
-	int n;
 
-	while ((n = fork_process_take_back(p, &r)) != 0)
-		if (n == 1 && r.type == FORK_RUN)
+	while (fork_process_take_back(p, &r) == 1)
+		if (r.type == FORK_RUN)
 			run_elsewhere(l, p, &r);
 	p->lost_at = clock_now() + LOST_TIME;
 }
 
 static const char *
-describe_end(int status, char *out, size_t size)
+describe_end(int status, bool has_served, char *out, size_t size)
 {
+	if (WIFEXITED(status) && WEXITSTATUS(status) == FORK_EXIT_UNUSABLE &&
+	    !has_served)
+		return "it is not suited";
 	if (WIFSIGNALED(status))
 		snprintf(
 		    out, size, "it was killed by signal %d", WTERMSIG(status));
-	else if (WEXITSTATUS(status) == FORK_EXIT_NO_FORK)
+	else if (WEXITSTATUS(status) == FORK_EXIT_NO_FORK && has_served)
 		snprintf(out, size, "the system refused it a new process");
-	else if (WEXITSTATUS(status) == FORK_EXIT_UNUSABLE)
-		snprintf(out, size, "it cannot be one");
 	else
 		snprintf(
 		    out, size, "it exited with status %d", WEXITSTATUS(status));
@@ -201,9 +203,10 @@ static void
 process_ended(struct launcher *l, struct fork_process *p, int status)
 {
 	struct fork_server *s = p->owner;
-	char why[128];
+	char text[128];
+	const char *why =
+	    describe_end(status, p->state != FORK_STARTING, text, sizeof(text));
 
-	describe_end(status, why, sizeof(why));
 	receive(l, p);
 	fork_process_read(p);
 	p->pid = -1;
@@ -269,6 +272,21 @@ fork_servers_own(struct launcher *l, pid_t pid)
 	return false;
 }
 
+/* The pid that a slot has for `w`, if it can be one; 0: none. */
+static pid_t
+find_pid(struct launcher *l, const struct worker *w)
+{
+	pid_t pid = fork_process_find(w->process, w->request);
+	struct fork_process *p;
+
+	if (pid == 0 || worker_find_by_pid(l, pid) != NULL)
+		return 0;
+	TAILQ_FOREACH (p, &l->fork_processes, entry)
+		if (p->pid == pid)
+			return 0;
+	return pid;
+}
+
 /*
  * Signals wait for the pids of these workers.  A fork server that has not begun
  * one for long is stopped, or has lost a worker that had just taken it.
@@ -284,7 +302,7 @@ identify_pending(struct launcher *l)
 		next = LIST_NEXT(w, entry);
 		if (w->pid != 0 || (!w->is_asked && w->signal == 0))
 			continue;
-		pid = fork_process_find(w->process, w->request);
+		pid = find_pid(l, w);
 		if (pid != 0)
 			worker_identify(l, w, pid);
 		else if (now - w->started_at > BEGIN_TIME)
@@ -306,7 +324,7 @@ fail_lost(struct launcher *l, struct fork_process *p)
 		next = LIST_NEXT(w, entry);
 		if (w->pid != 0 || w->process != p)
 			continue;
-		if ((pid = fork_process_find(p, w->request)) != 0) {
+		if ((pid = find_pid(l, w)) != 0) {
 			worker_identify(l, w, pid);
 			continue;
 		}
@@ -334,7 +352,7 @@ tend_process(struct launcher *l, struct fork_process *p, int64_t now)
 	limit = s->kind == START_FORK_SERVER ? START_TIME : START_TIME_SCRIPT;
 	if (p->state == FORK_STARTING && now - p->started_at > limit)
 		fork_server_refuse(
-		    l, p, "it took too long to come to its work");
+		    l, p, "it does not come to its work in time");
 	else if (p->state == FORK_SERVING && s->map->idle > 0 &&
 	    now - s->used_at > s->map->idle * 1000)
 		fork_server_retire_all(
@@ -367,9 +385,12 @@ fork_servers_tend(struct launcher *l, bool is_readable)
 				    "it prints before there is a request");
 		}
 		tend_process(l, p, now);
-		if (p->pid == -1 && p->running == 0 && p->lost_at == 0) {
+		/* Whoever has no pid by then has been told of. */
+		if (p->pid == -1 && p->lost_at == 0) {
 			TAILQ_REMOVE(&l->fork_processes, p, entry);
 			fork_process_free(p);
+			/* A spare worker that is stopped cannot see the end. */
+			l->is_scan_due = true;
 		}
 	}
 }

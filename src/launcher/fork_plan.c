@@ -128,13 +128,20 @@ fork_plan_make_key(const struct fork_plan *plan, struct buffer *key)
 	return result;
 }
 
+/* The script or the application, without what runs the latter under exec. */
+static char **
+own_arguments(const struct fork_plan *plan)
+{
+	return plan->argv + plan->tail + (plan->map->wsgi != NULL ? 1 : 0);
+}
+
 char *
 fork_plan_describe(const struct fork_plan *plan)
 {
 	struct buffer text = {0};
 
 	buffer_printf(&text, "%.1000s", plan->program.path);
-	for (char **a = plan->argv + plan->tail;
+	for (char **a = own_arguments(plan);
 	     plan->map->start != START_FORK_SERVER && *a != NULL; a++)
 		buffer_printf(&text, " %.1000s", *a);
 	return text.data;
@@ -185,6 +192,8 @@ add_runner(const struct fork_plan *plan, const char *learned, char **argv,
 	argv[(*n)++] = texts[0].data;
 	if (texts[1].length > 0)
 		argv[(*n)++] = texts[1].data;
+	if (plan->map->wsgi != NULL)
+		argv[(*n)++] = borrow("--wsgi");
 	return 0;
 }
 
@@ -224,7 +233,8 @@ fork_plan_start(const struct fork_plan *plan, const char *learned)
 	struct start_command command = {
 	    .path = plan->program.path, .directory = c->resolved.directory};
 	struct fork_process *p = NULL;
-	char **argv = calloc(count_strings(plan->argv) + 4, sizeof(*argv));
+	char **argv = calloc(count_strings(plan->argv) + 5, sizeof(*argv));
+	char **tail = own_arguments(plan);
 	size_t n = plan->tail;
 
 	if (argv == NULL)
@@ -235,8 +245,7 @@ fork_plan_start(const struct fork_plan *plan, const char *learned)
 	else if (add_runner(plan, learned, argv, &n, texts) == -1)
 		goto out;
 	else
-		memcpy(argv + n, plan->argv + plan->tail,
-		    count_strings(plan->argv + plan->tail) * sizeof(*argv));
+		memcpy(argv + n, tail, count_strings(tail) * sizeof(*argv));
 	if (find_library(library, sizeof(library)) == -1 ||
 	    launcher_environment(&environment, map, &c->resolved, "", 0) == -1)
 		goto out;

@@ -27,6 +27,9 @@
 #define COMPLAINT_MAX 2048
 #define READS_AT_ONCE 16
 
+/* The kernel's MAX_ARG_STRLEN. */
+#define EXEC_STRING_PAGES 32
+
 /* To begin what it has; microseconds. */
 #define END_TIME 3000000
 
@@ -198,14 +201,19 @@ fork_process_free(struct fork_process *p)
 	errno = error;
 }
 
+/* A string that exec would refuse is not for us either. */
 static size_t
 count_strings(char *const *strings, struct buffer *out, int *result)
 {
+	size_t longest = EXEC_STRING_PAGES * (size_t)sysconf(_SC_PAGESIZE);
 	size_t n = 0;
 
-	for (; strings[n] != NULL; n++)
+	for (; strings[n] != NULL; n++) {
+		size_t size = strlen(strings[n]) + 1;
+
 		*result |=
-		    buffer_append(out, strings[n], strlen(strings[n]) + 1);
+		    size > longest ? -1 : buffer_append(out, strings[n], size);
+	}
 	return n;
 }
 
@@ -385,9 +393,15 @@ take(int socket, struct fork_received *r)
 		r->fds[i] = -1;
 	if (socket == -1)
 		return 0;
-	n = fd_receive_message(socket, buffer, sizeof(buffer), fds, &fd_count);
-	if (n <= 0)
-		return n == -1 && errno == EMSGSIZE ? -1 : 0;
+	/* A reset tells of the other end, not of what is still here. */
+	do
+		n = fd_receive_message(
+		    socket, buffer, sizeof(buffer), fds, &fd_count);
+	while (n == -1 && errno == ECONNRESET);
+	if (n == -1)
+		return errno == EMSGSIZE ? -1 : 0;
+	if (n == 0)
+		return -1;
 	if (fd_count == FORK_FDS)
 		memcpy(r->fds, fds, sizeof(r->fds));
 	else
@@ -409,7 +423,10 @@ fork_process_receive(struct fork_process *p, struct fork_received *r)
 int
 fork_process_take_back(struct fork_process *p, struct fork_received *r)
 {
-	return take(p->far_end, r);
+	int result = take(p->far_end, r);
+
+	/* We send none that is empty: it is the end, or spoilt. */
+	return result == -1 ? 0 : result;
 }
 
 /* Keeps the end of it, which says most. */

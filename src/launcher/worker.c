@@ -183,6 +183,7 @@ worker_identify(struct launcher *l, struct worker *w, pid_t pid)
 
 	assert(w->pid == 0);
 	worker_settle(l, w);
+	w->process = NULL;
 	LIST_REMOVE(w, entry);
 	insert(l, w, pid);
 	if (is_asked)

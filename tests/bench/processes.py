@@ -1,32 +1,57 @@
-"""What /proc and strace say of a family of processes."""
+"""What /proc says of a family of processes."""
 
 import collections
+import contextlib
+import os
 import pathlib
 import re
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def stat_fields(pid):
+    """The fields of /proc/PID/stat from the third on: the state is first."""
+    text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    return text.rpartition(")")[2].split()
 
 
 def family_of(pid):
     """The pid and those of its descendants, at this moment."""
     children = collections.defaultdict(list)
-    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        children[int(fields[1])].append(int(path.parent.name))
+    for path in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int(stat_fields(path.name)[1])
+            children[parent].append(int(path.name))
     out = [pid]
     for one in out:
         out.extend(children[one])
     return out
 
 
-def status_kib(pid, key):
+def title(pid):
+    """What ps shows, for scgid the role: "scgid: gateway www"."""
+    with contextlib.suppress(OSError):
+        text = pathlib.Path(f"/proc/{pid}/cmdline").read_text()
+        return text.replace("\0", " ").strip()
+    return ""
+
+
+def own_cpu_seconds(pids):
+    """Of these processes alone; scripts that have ended are not in it."""
+    ticks = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            ticks += sum(int(field) for field in stat_fields(pid)[11:13])
+    return ticks / TICKS
+
+
+def status_number(pid, key):
     text = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(re.search(rf"^{key}:\s+(\d+)", text, re.M).group(1))
 
 
 def resident_kib(pids):
-    return sum(status_kib(pid, "VmRSS") for pid in pids)
+    return sum(status_number(pid, "VmRSS") for pid in pids)
 
 
 def proportional_kib(pids):
@@ -37,16 +62,11 @@ def proportional_kib(pids):
     return total
 
 
-def count_calls(trace, roles):
-    """{role: Counter}; a child counts until it executes its program."""
-    counts = collections.defaultdict(collections.Counter)
-    executed = set()
-    for line in trace.splitlines():
-        match = re.match(r"(\d+) +(\w+)\(", line)
-        if not match or int(match.group(1)) in executed:
-            continue
-        pid, call = int(match.group(1)), match.group(2)
-        counts[roles.get(pid, "child before exec")][call] += 1
-        if call == "execve" and pid not in roles:
-            executed.add(pid)
-    return counts
+def reset_peak(pids):
+    for pid in pids:
+        pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def peak_kib(pids):
+    """The largest resident set that any of them had since reset_peak."""
+    return max(status_number(pid, "VmHWM") for pid in pids)

@@ -14,7 +14,14 @@ from harness.daemon import program
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAYERS = ["base", "scgi", "cgi", "config", "launcher", "gateway", "supervisor"]
-MANUALS = ["conf/scgid.conf.5", "src/scgid.8", "src/scgi-request.1", "src/scgi-http.1"]
+MANUALS = [
+    "conf/scgid.conf.5",
+    "src/scgid.8",
+    "src/scgid-start.7",
+    "src/inetd_scgi.3",
+    "src/scgi-request.1",
+    "src/scgi-http.1",
+]
 INCLUDE = re.compile(r'^#\s*include\s+"([^"]+)"', re.M)
 
 

@@ -15,6 +15,7 @@ from harness.client import wait_for
 from harness.daemon import program, title
 from harness.servers import Nginx
 
+HEAD = "printf 'Content-Type: a/b\\n\\n'"
 POOL = dict(STANDARD_POOL, status="/-/status")
 PATH = "/-/status"
 
@@ -329,13 +330,49 @@ def test_several_gateways(start):
     assert numbers(one)["requests"] >= done
 
 
+def reload(one):
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_line(r"supervisor\[\d+\]: reloaded$")
+    one.mark = len(one.read_log())
+
+
+def test_counters_go_on_after_a_reload(start):
+    """Also those of a request that began before it; not with more gateways."""
+    one = start(make(workers=4))
+    place = one.writable("marks")
+    one.script("hold.sh", "while [ ! -e %s/go ]; do sleep 0.02; done\n" % place + HEAD)
+    for _ in range(5):
+        one.request("/cgi-bin/hello.sh")
+    with one.start("/cgi-bin/hold.sh") as held:
+        wait_for(lambda: numbers(one)["workers"] == 1, "the worker")
+        before = numbers(one)
+        assert before["requests"] == 6
+        reload(one)
+        found = numbers(one)
+        assert found["requests"] == 6 and found["started"] == before["started"]
+        # What the old one still does is not this one's.
+        assert (found["workers"], found["workers_max"]) == (0, 4)
+        (place / "go").touch()
+        assert held.read().status == 200
+    wait_for(lambda: numbers(one)["requests"] == 7, "the old gateway's request")
+    wait_for(lambda: len(one.roles("gateway www")) == 1, "the old gateway to end")
+    found = numbers(one)
+    assert (found["workers"], found["workers_max"]) == (0, 4)
+    text = one.configuration.read_text()
+    one.configuration.write_text(text.replace("[www]", "[www]\ngateways = 2"))
+    reload(one)
+    assert numbers(one)["requests"] == 0
+    wait_for(lambda: len(one.roles("gateway www")) == 2, "the old gateway to end")
+    one.baseline = one.settled()
+
+
 def maps(pid):
     with open("/proc/%d/maps" % pid) as stream:
         return stream.read()
 
 
 def test_only_gateways_see_the_counters(one):
-    """Root reads no memory that a child can write; nor does a launcher."""
+    """Root maps no memory that a child can write; nor does a launcher."""
     for pid, (what, _) in one.tree().items():
         has = "scgid-shared" in maps(pid)
         assert has == (what == "scgid: gateway www"), what

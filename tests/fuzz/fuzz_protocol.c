@@ -8,25 +8,11 @@
 #include "launcher/protocol.h"
 
 #include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "scgi/request.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define REQUIRE(claim) require(claim, #claim)
-
-static void
-require(bool holds, const char *claim)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "fuzz_protocol: not so: %s\n", claim);
-	abort();
-}
+#include "require.h"
 
 static void
 check_rules(const struct protocol_message *m, size_t fd_count)

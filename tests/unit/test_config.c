@@ -265,6 +265,16 @@ static const struct key_case {
 	"'/etc/passwd' is not a directory"},
     {SECTION_MAP, "script", "/etc/passwd", NULL, "/etc",
 	"'/etc' is not a regular file"},
+    {SECTION_MAP, "wsgi", "/etc/passwd:application", NULL, "/etc:app",
+	"'/etc' is not a regular file"},
+    {SECTION_MAP, "wsgi", "/etc/passwd:a.b_1", NULL, "/etc/passwd:1",
+	"'1' is not the name of a callable"},
+    {SECTION_MAP, "wsgi", "/etc/passwd", NULL,
+	"/etc/passwd:", "'' is not the name of a callable"},
+    {SECTION_MAP, "wsgi", "/etc/passwd:app", NULL, "app.py:app",
+	"'app.py:app' is not an absolute path"},
+    {SECTION_MAP, "wsgi", "/etc/passwd:app", NULL, "/a:b/app.py:app",
+	"'/a:b/app.py': No such file"},
     {SECTION_MAP, "args", "a  \"b c\" \t d", "a \"b c\" d", "a \"b",
 	"a double quote is not closed"},
     {SECTION_MAP, "args", "\";\" \"\" a\\b \"\\\"\\;\" x\" \"y",
@@ -309,7 +319,8 @@ static const struct key_case {
 static const char *
 needed_by(const char *key)
 {
-	if (strcmp(key, "root") == 0 || strcmp(key, "script") == 0)
+	if (strcmp(key, "root") == 0 || strcmp(key, "script") == 0 ||
+	    strcmp(key, "wsgi") == 0)
 		return "";
 	if (strcmp(key, "preload") == 0 || strcmp(key, "spare") == 0)
 		return "root = /\nstart = python\n";
@@ -404,6 +415,24 @@ test_fork_server_keys_need_one(void **state)
 	    "this map has a root");
 	assert_one_error(whole("", "start = perl\npreload = a\n"), line + 1,
 	    "goes with start = python");
+}
+
+static void
+test_wsgi_goes_with(void **state)
+{
+	unsigned line = user_line[0] != '\0' ? 7 : 6;
+
+	(void)state;
+	assert_one_error(
+	    whole("", "wsgi = /etc/passwd\n"), line, "has both root and wsgi");
+	assert_one_error(
+	    whole("", "[p /a]\nwsgi = /etc/passwd:a\nscript = /etc/passwd\n"),
+	    line + 2, "has both script and wsgi");
+	assert_one_error(whole("", "[p /a]\nwsgi = /etc/passwd:a\nindex = x\n"),
+	    line + 2, "this map has a Python application");
+	assert_one_error(
+	    whole("", "[p /a]\nwsgi = /etc/passwd:a\nstart = perl\n"), line + 2,
+	    "does not go with wsgi");
 }
 
 static void
@@ -771,7 +800,7 @@ test_error_list(void **state)
 	    "t:18: allow_names goes with root; this map has a script\n"
 	    "t:19: trust_script_filename goes with root; this map has a "
 	    "script\n"
-	    "t:20: map [www /a/] has neither root nor script\n"
+	    "t:20: map [www /a/] has none of root, script and wsgi\n"
 	    "t:25: [scgid] stands twice: first in line 24 of the main file\n"
 	    "t:26: unknown key 'workers' in [scgid]; it belongs in a pool, "
 	    "[NAME]\n"
@@ -1027,7 +1056,7 @@ test_include_errors(void **state)
 	    "a.conf:1: 'x' stands before the first [section]\n"
 	    "a.conf:2: [scgid] stands twice: first in line 1 of the main "
 	    "file\n"
-	    "a.conf:3: map [a /] has neither root nor script\n"
+	    "a.conf:3: map [a /] has none of root, script and wsgi\n"
 	    "b.conf:3: user: there is no user 'no-such-user'\n"
 	    "b.conf:2: pool 'a' has no listen: nothing could reach it\n"
 	    "d.conf:1: cannot read: not a regular file\n");
@@ -1087,7 +1116,8 @@ test_dump_of_dump(void **state)
 		"\"\\\\ \\\"\" \\\nidle_timeout = 1500ms\n"
 		"[p /m]\nroot=/\nhost=*.org\n[p /]\nscript = "
 		"/etc/passwd\ntrust_script_filename = no\n"
-		"[p /m/n]\nroot = /\nhandler.a = /etc/passwd\n"));
+		"[p /m/n]\nroot = /\nhandler.a = /etc/passwd\n"
+		"[p /w]\nwsgi = /etc/passwd:a.b\n"));
 	char *first = dump(config), *second;
 
 	(void)state;
@@ -1232,6 +1262,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_key),
 	    cmocka_unit_test(test_fork_server_keys_need_one),
+	    cmocka_unit_test(test_wsgi_goes_with),
 	    cmocka_unit_test(test_every_key_has_a_case),
 	    cmocka_unit_test(test_empty_values),
 	    cmocka_unit_test(test_defaults),

@@ -1,0 +1,176 @@
+"""Too much: more requests than can be served, slow scripts, silent clients."""
+
+import socket
+import threading
+import time
+
+from processes import proportional_kib, resident_kib
+from rounds import Failed, Workload, how_it_failed
+
+HELLO = "/cgi/hello"
+PEAK_CLIENTS = 64
+OPEN_CLIENTS = 8192  # at most, of an open loop
+MODEST_SHARE, OVERLOAD = 0.7, 2.0
+
+FAST_RATE = 50
+SLOW_COUNTS = (0, 4, 16, 64)
+
+SILENT = 10000
+CONNECT_SECONDS = 8
+
+
+# Overload
+
+
+def measure_overload(site, peer, seconds):
+    """An open loop at 70 % of the capacity, then at twice the capacity."""
+    peak = site.load(peer.url, HELLO, "-c", PEAK_CLIENTS, "-d", seconds)
+    if not peak["good"]:
+        raise Failed(how_it_failed(peak))
+    options = ("-c", OPEN_CLIENTS, "-d", seconds)
+    modest = site.load(peer.url, HELLO, "-r", peak["rate"] * MODEST_SHARE, *options)
+    flood = site.load(peer.url, HELLO, "-r", peak["rate"] * OVERLOAD, *options)
+    site.settle(peer)
+    asked = flood["good"] + flood["errors"]
+    busy = flood["statuses"].get("503", 0)
+    return {
+        "peak": peak["rate"],
+        "modest_p50_ms": modest["p50_ms"],
+        "modest_p99_ms": modest["p99_ms"],
+        "modest_tail": modest["p99_ms"] / modest["p50_ms"] if modest["good"] else 0,
+        "modest_errors": modest["errors"],
+        "goodput": flood["rate"],
+        "goodput_share": flood["rate"] / peak["rate"],
+        "p50_ms": flood["p50_ms"],
+        "p99_ms": flood["p99_ms"],
+        "busy_share": busy / asked,
+        "other_share": (flood["errors"] - busy) / asked,
+        "hangs": flood["failures"]["timeout"],
+    }
+
+
+def overload_workloads(site, peers, seconds):
+    return [
+        Workload(
+            "overload",
+            {
+                peer.title: lambda p=peer: measure_overload(site, p, seconds)
+                for peer in peers
+            },
+        )
+    ]
+
+
+# Slow scripts
+
+
+def measure_beside(site, peer, slow, seconds):
+    """What fast requests take while `slow` clients run a script of a second."""
+    background = threading.Thread(
+        target=site.load,
+        args=(peer.url, "/cgi/slow.sh", "-c", slow, "-d", seconds + 1, "-t", 60),
+    )
+    if slow:
+        background.start()
+        time.sleep(0.5)
+    fast = site.load(peer.url, HELLO, "-r", FAST_RATE, "-c", 1000, "-d", seconds)
+    if slow:
+        background.join()
+    if fast["errors"]:
+        raise Failed(how_it_failed(fast))
+    return {"p50_ms": fast["p50_ms"], "p99_ms": fast["p99_ms"]}
+
+
+def slow_workloads(site, peers, seconds):
+    return [
+        Workload(
+            str(slow),
+            {
+                peer.title: lambda p=peer, n=slow: measure_beside(site, p, n, seconds)
+                for peer in peers
+            },
+        )
+        for slow in SLOW_COUNTS
+    ]
+
+
+# Silent clients
+
+
+def connect(address):
+    """A connection, or None: there is no room for another."""
+    is_port = isinstance(address, int)
+    one = socket.socket(socket.AF_INET if is_port else socket.AF_UNIX)
+    try:
+        # A Unix socket whose backlog is full says so only to who cannot wait.
+        one.settimeout(1 if is_port else 0)
+        one.connect(("127.0.0.1", address) if is_port else str(address))
+    except OSError:
+        one.close()
+        return None
+    return one
+
+
+def connect_silent(address, count):
+    """As many connections as there is room for in some seconds, up to `count`."""
+    connections, misses = [], 0
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while len(connections) < count and misses < 20:
+        one = connect(address)
+        if one:
+            connections.append(one)
+            misses = 0
+        elif time.monotonic() > deadline:
+            break
+        else:
+            misses += 1
+            time.sleep(0.02)
+    return connections
+
+
+def measure_silent(site, peer, count, seconds):
+    """What clients take that connect and say nothing, and who is served then."""
+    pids = peer.pids()
+    before = resident_kib(pids), proportional_kib(pids)
+    connections = connect_silent(peer.socket, count)
+    try:
+        # Answered behind them all, unless they are in the way.
+        beside = site.load(peer.url, HELLO, "-c", 4, "-d", seconds, "-t", 5)
+        pids = peer.pids()
+        after = resident_kib(pids), proportional_kib(pids)
+    finally:
+        for one in connections:
+            one.close()
+        site.settle(peer)
+    held = len(connections)
+    if held < count:
+        raise Failed(
+            f"took {held} of {count}; beside them: "
+            + (f"{beside['good']} served" if beside["good"] else how_it_failed(beside))
+        )
+    if not beside["good"]:
+        raise Failed(f"took {count}, but serves no one beside: {how_it_failed(beside)}")
+    return {
+        "connections": held,
+        "processes": len(pids),
+        "idle_resident_kib": before[0],
+        "idle_proportional_kib": before[1],
+        "more_resident_kib": after[0] - before[0],
+        "more_proportional_kib": after[1] - before[1],
+        "rate_beside": beside["rate"],
+        "errors_beside": beside["errors"],
+    }
+
+
+def silent_workloads(site, peers, seconds):
+    # Whoever holds them may need two descriptors for each.
+    count = min(SILENT, (site.descriptors - 2000) // 2)
+    return [
+        Workload(
+            str(count),
+            {
+                peer.title: lambda p=peer: measure_silent(site, p, count, seconds)
+                for peer in peers
+            },
+        )
+    ]

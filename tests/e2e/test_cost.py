@@ -1,0 +1,79 @@
+"""System calls of a request: no more than tests/bench/cost.md says."""
+
+import pathlib
+import re
+import shutil
+import sys
+
+import pytest
+
+from harness.daemon import build_directory, public_directory
+
+BENCH = pathlib.Path(__file__).resolve().parents[1] / "bench"
+sys.path.insert(0, str(BENCH))
+
+import calls  # noqa: E402  (of tests/bench)
+import kinds  # noqa: E402
+
+COUNT = 40
+TRIES = 3
+
+
+@pytest.fixture(autouse=True)
+def oracle():
+    """These instances have no log to judge."""
+
+
+def table():
+    """{kind: {role: number}} of the first table; "about" numbers are left out."""
+    text = (BENCH / "cost.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in re.search(r"(?m)^\| request \|(?:.*\n\|)*.*", text)
+        .group(0)
+        .splitlines()
+    ]
+    roles = rows[0][1:]
+    return {
+        row[0]: {
+            role: int(cell) for role, cell in zip(roles, row[1:]) if cell.isdigit()
+        }
+        for row in rows[2:]
+    }
+
+
+@pytest.fixture(scope="module")
+def programs():
+    return build_directory("SCGID_BUILD_RELEASE") or pytest.skip("no release build")
+
+
+@pytest.fixture(scope="module")
+def cgi(programs):
+    if not calls.can_trace():
+        pytest.skip("strace is missing or forbidden")
+    place = public_directory("cost")
+    yield kinds.make_programs(programs / "tests" / "bench", place / "cgi")
+    shutil.rmtree(place)
+
+
+def test_every_kind_is_in_the_table(programs):
+    named = {kind.name for kind in kinds.kinds_of(programs)}
+    assert named == set(table()), "make tests/bench/cost.md anew"
+
+
+@pytest.mark.parametrize("name", [k.name for k in kinds.KINDS if k.steady])
+def test_no_more_system_calls(programs, cgi, name):
+    """The best of some tries: a busy machine makes more of them, never fewer."""
+    kind = next(k for k in kinds.KINDS if k.name == name)
+    if kind not in kinds.kinds_of(programs):
+        pytest.skip("this scgid has no fork servers")
+    allowed = table()[name]
+    assert allowed
+    for attempt in range(TRIES):
+        counted = kinds.count_calls(programs, cgi, kind, COUNT)
+        found = {role: calls.usual_total(counted[role]) for role in allowed}
+        grown = {role: n for role, n in found.items() if n > allowed[role]}
+        if not grown:
+            return
+    detail = {role: calls.usual(counted[role]) for role in grown}
+    pytest.fail("allowed %r, found %r: %r" % (allowed, found, detail))
