@@ -257,7 +257,7 @@ def test_least_used_goes(start):
         one.request("/fork/b")
         time.sleep(0.1)
     warm(one, "/fork/c")
-    ended(one, "others are used more")
+    ended(one, "made room for another")
     assert is_forked(one, one.request("/fork/b"))
     assert len(one.fork_servers()) == 2
 
@@ -501,7 +501,7 @@ def test_fork_fails(start, spare):
         os.kill(pid, signal.SIGKILL)
     for _ in range(5):
         assert one.request("/fork/s.sh").body == b"yes\n"
-    ended(one, "cannot fork")
+    ended(one, "refused it a new process")
 
 
 def test_timeouts_and_aborts(start):
