@@ -21,17 +21,21 @@ def serve(initial, directory, import_ours):
     if initial is None:
         raise SystemExit("fork_server: not with python -x")
     socket = int(os.environ.pop(VARIABLE))
-    names, is_wsgi, script, arguments = parse(sys.argv[1:])
-    program = [os.path.join(directory, "inetd_scgi.py")] if is_wsgi else []
-    worker = fork_worker.Worker(
-        command_of(program + [script] + arguments), initial_variables()
-    )
-    stand_in(initial, script, arguments)
+    names, is_wsgi, program, arguments = parse(sys.argv[1:])
+    script = program[-1]
+    place = os.path.dirname(os.path.realpath(script))
+    if is_wsgi:
+        inetd_scgi = import_ours("inetd_scgi")
+        script = inetd_scgi.split_spec(program[-1])[0]
+        place = inetd_scgi.find_module(os.path.realpath(script))[0]
+        program.insert(0, os.path.join(directory, "run_wsgi.py"))
+    worker = fork_worker.Worker(command_of(program + arguments), initial_variables())
+    stand_in(initial, script, arguments, place)
     if not is_wsgi:
         code, worker.warnings = compile_script(script)
     fork_imports.import_ahead(names)
     if is_wsgi:
-        worker.job = load_application(import_ours("inetd_scgi"), script)
+        worker.job = load_application(inetd_scgi, program[-1])
     refuse_threads()
     files = b"".join(os.fsencode(f) + b"\0" for f in source_files(directory))
     worker.freeze()
@@ -49,7 +53,7 @@ def serve(initial, directory, import_ours):
 
 
 def parse(words):
-    """(names to import ahead, whether it is WSGI, script, its arguments)"""
+    """(names to import ahead, whether it is WSGI, [script], its arguments)"""
     names, is_wsgi = [], False
     while words and words[0].startswith("--"):
         option, _, value = words.pop(0).partition("=")
@@ -57,7 +61,7 @@ def parse(words):
             names += value.split(",")
         elif option == "--wsgi":
             is_wsgi = True
-    return [name for name in names if name], is_wsgi, words[0], words[1:]
+    return [name for name in names if name], is_wsgi, words[:1], words[1:]
 
 
 def command_of(program):
@@ -77,13 +81,16 @@ def initial_variables():
 # In the place of the script
 
 
-def stand_in(initial, script, arguments):
-    """Make all that tells what Python was started with tell of the script."""
+def stand_in(initial, script, arguments, place):
+    """Make all that tells what Python was started with tell of the script.
+
+    `place`: the directory that its imports begin in.
+    """
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[-len(sys.argv) :] = [script] + arguments
     sys.argv = [script] + arguments
     if not (sys.flags.isolated or getattr(sys.flags, "safe_path", False)):
-        sys.path[0] = os.path.dirname(os.path.realpath(script))
+        sys.path[0] = place
     new_main(initial, script)
 
 

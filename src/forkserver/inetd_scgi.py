@@ -750,18 +750,12 @@ def import_file(path):
     from _frozen_importlib import module_from_spec
     from _frozen_importlib_external import SourceFileLoader, spec_from_file_location
 
-    directory, base = os.path.split(path)
-    stem, extension = os.path.splitext(base)
-    package = []
-    while os.path.isfile(os.path.join(directory, "__init__.py")):
-        directory, part = os.path.split(directory)
-        package.insert(0, part)
-    sys.path.insert(0, directory)
-    if package and extension == ".py":
-        name = ".".join(package + ([] if stem == "__init__" else [stem]))
+    directory, name = find_module(path)
+    if sys.path[:1] != [directory]:
+        sys.path.insert(0, directory)
+    if directory != os.path.dirname(path):
         __import__(name)
         return sys.modules[name]
-    name = "".join(c if c.isalnum() else "_" for c in stem)
     while name in sys.modules:
         if getattr(sys.modules[name], "__file__", None) == path:
             return sys.modules[name]
@@ -771,6 +765,20 @@ def import_file(path):
     sys.modules[name] = module
     loader.exec_module(module)
     return module
+
+
+def find_module(path):
+    """(directory for sys.path, name) of the module that a file is."""
+    directory, base = os.path.split(path)
+    stem, extension = os.path.splitext(base)
+    parts = [stem] if stem != "__init__" else []
+    while os.path.isfile(os.path.join(directory, "__init__.py")):
+        directory, part = os.path.split(directory)
+        parts.insert(0, part)
+    if all(part.isidentifier() for part in parts) and extension == ".py":
+        return directory, ".".join(parts)
+    name = "".join(c if c.isalnum() else "_" for c in stem)
+    return os.path.dirname(path), name
 
 
 def describe_callables(module):

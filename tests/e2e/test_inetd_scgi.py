@@ -1157,6 +1157,17 @@ def test_file_in_a_package(tmp_path):
     assert seen == ["site_of_mine.inner.wsgi", "views", "site_of_mine", str(tmp_path)]
 
 
+def test_package_itself(tmp_path):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/part.py").write_text("text = 'part'\n")
+    (tmp_path / "shop/__init__.py").write_text(
+        START + "from . import part\ndef application(e, s):\n    s(*OK)\n"
+        "    return [repr([__name__, part.text, sys.path[0]]).encode()]\n"
+    )
+    seen = told(load(tmp_path, "%s/shop/__init__.py" % tmp_path))
+    assert seen == ["shop", "part", str(tmp_path)]
+
+
 def test_usage():
     for arguments in ([], ["--help"]):
         done = subprocess.run(COMMAND + arguments, stderr=subprocess.PIPE, env=CGI)

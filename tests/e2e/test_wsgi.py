@@ -12,6 +12,7 @@ import subprocess
 import pytest
 
 from conftest import STANDARD_POOL
+from harness.client import wait_for
 from harness.daemon import POOL_USER, SCRIPTS, Scgid, program, user_ids
 from harness.servers import Nginx
 
@@ -21,7 +22,11 @@ FRAMEWORKS = {"flask": "flask_app.py:app", "bottle": "bottle_app.py", "django": 
 
 MAPS = {
     "/": PLAIN,
-    "/plain": dict(PLAIN, **{"env.MINE": "configured", "args": 'one "two three"'}),
+    "/plain": {
+        "wsgi": "{cgi}/wsgi/plain.py:application",
+        "env.MINE": "configured",
+        "args": 'one "two three"',
+    },
     "/pass": dict(PLAIN, authorization="pass"),
     "/python": dict(PLAIN, **{"handler.py": "{cgi}/wsgi/python.sh"}),
     "/no-python": dict(PLAIN, **{"env.PATH": "bin:/nowhere:/etc"}),
@@ -49,6 +54,13 @@ def has(module):
 
 def needs(module):
     return pytest.mark.skipif(not has(module), reason="no " + module)
+
+
+# Where there is no library of fork servers, there is exec only.
+needs_preload = pytest.mark.skipif(
+    not os.path.exists(os.path.dirname(program("scgid")) + "/forkserver/preload.so"),
+    reason="no preload.so",
+)
 
 
 def prepare():
@@ -215,11 +227,12 @@ def test_environ(site):
         "wsgi.multithread": False,
         "wsgi.multiprocess": True,
         "argv": [directory + "/plain.py", "one", "two three"],
-        "path": directory,
         "cwd": directory,
         "name": "plain",
     }
     assert {name: seen.get(name) for name in wanted} == wanted
+    assert seen["path"][0] == directory
+    assert not [place for place in seen["path"] if "forkserver" in place]
     assert seen["process"]["PATH_INFO"] == "/tell/x"
     assert not [n for n in seen["process"] if n.startswith(("SCGI", "LD_"))]
 
@@ -493,7 +506,8 @@ def test_explain(site):
     assert code == 0, text
     support = os.path.dirname(program("scgid")) + "/forkserver"
     file = str(site.cgi / "wsgi/plain.py")
-    arguments = ["/usr/bin/python3", support + "/run_wsgi.py", file, "one", "two three"]
+    arguments = ["/usr/bin/python3", support + "/run_wsgi.py", file + ":application"]
+    arguments += ["one", "two three"]
     assert "arguments: %s\n" % " ".join('"%s"' % word for word in arguments) in text
     assert 'SCRIPT_NAME: "/plain", PATH_INFO: /tell/x\n' in text
     assert "would start" in text
@@ -535,6 +549,132 @@ def test_script_that_serves_itself(site):
     assert not reply.broken
     site.expect("killed-by-signal")
     assert site.request("/cgi-bin/self.py", query="x").broken
+
+
+# Without starting Python, or importing the application, anew
+
+
+FORKS = ["fork-server", "python"]
+
+
+@pytest.fixture(scope="module", params=FORKS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def forked(shared, kind):
+    """The same maps, served by fork servers."""
+    maps = {
+        prefix: dict(keys, start=kind)
+        for prefix, keys in prepare().items()
+        if "wsgi" in keys and prefix not in ("/none", "/text", "/no-python")
+    }
+    return shared.get(kind, lambda: Site({"www": (STANDARD_POOL, maps)}))
+
+
+def warm(site, path, kind, timeout=20.0, **options):
+    """Ask until a fork server answers, and no replacement is on its way."""
+
+    def ask():
+        reply = site.request(path, **options)
+        return reply if site.entry(reply)["start"] == kind else None
+
+    for _ in range(3):
+        reply = wait_for(ask, "a fork server for " + path, timeout, 0.05)
+    return reply
+
+
+@needs_preload
+def test_forked_environ(site, forked, kind):
+    """As with exec, but for what tells of the process and of the instance."""
+    seen = []
+    for one in (site, forked):
+        if one is forked:
+            reply = warm(one, "/plain/tell/x", kind)
+        else:
+            reply = one.request("/plain/tell/x")
+        text = reply.body.decode().replace(str(one.cgi), "CGI")
+        seen.append(json.loads(text.replace(reply.id, "ID")))
+    for name in seen[0].keys() | seen[1].keys():
+        assert seen[0].get(name) == seen[1].get(name), name
+
+
+@needs_preload
+def test_forked_bodies(forked, kind):
+    warm(forked, "/plain/hello", kind)
+    for length in (0, 1, 300000):
+        body = os.urandom(length)
+        reply = forked.request("/plain/digest", body, method="POST")
+        assert reply.body.decode() == hashlib.sha256(body).hexdigest()
+        assert forked.entry(reply)["start"] == kind
+    assert forked.request("/plain/file").body == (APPS / "plain.py").read_bytes()
+    assert len(forked.request("/plain/length", query="3000000").body) == 3000000
+
+
+@needs_preload
+@pytest.mark.parametrize(
+    "path, reason, broken",
+    [
+        ("/plain/raise", "exit-status", False),
+        ("/plain/late", "killed-by-signal", True),
+        ("/plain/short", "truncated-body", True),
+    ],
+)
+def test_forked_failures(forked, kind, path, reason, broken):
+    """They fail as with exec, and the next request does not know of it."""
+    warm(forked, "/plain/hello", kind)
+    forked.expect(reason)
+    reply = forked.request(path)
+    assert bool(reply.broken) == broken
+    assert forked.failure(reply)["reason"] == reason
+    assert forked.entry(reply)["start"] == kind
+    assert forked.request("/plain/hello").body == b"hello\n"
+
+
+COUNT = """
+count = []
+def application(e, s):
+    count.append(1)
+    s('200 OK', [('Content-Type', 'text/plain')])
+    return [b'%s %%d' %% len(count)]
+"""
+
+
+@needs_preload
+def test_forked_freshness(forked, kind):
+    """Nothing that a request leaves behind is there for the next."""
+    path = forked.cgi / "wsgi/changing/app.py"
+    for word in ("one", "two"):
+        new = path.with_suffix(".new")
+        new.write_text(COUNT % word)
+        new.chmod(0o644)
+        new.rename(path)
+        # The next request has the new file, before a fork server has it.
+        wanted = b"%s 1" % word.encode()
+        for _ in range(3):
+            assert forked.request("/changing").body == wanted
+        for _ in range(10):
+            assert warm(forked, "/changing", kind).body == wanted
+
+
+@needs_preload
+@needs("flask")
+@needs("django")
+@needs("bottle")
+def test_forked_frameworks(forked, kind):
+    for name, body in (
+        ("flask", b"Flask /flask/greet/x%20y"),
+        ("bottle", b"Bottle at /bottle/"),
+        ("django", b"Django /django/greet/x%20y"),
+    ):
+        for _ in range(5):
+            assert warm(forked, "/%s/" % name, kind).body == body
+    for count in (1, 2):
+        options = {"HTTP_COOKIE": cookie(reply)} if count > 1 else {}
+        reply = forked.request("/flask/count", **options)
+        assert reply.body == b"%d" % count
+    assert len(forked.request("/django/lines").body.split()) == 1000
 
 
 # Frameworks

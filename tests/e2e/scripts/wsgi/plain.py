@@ -26,7 +26,7 @@ def on_hello(environ, start_response):
 def on_tell(environ, start_response):
     seen = {n: v for n, v in environ.items() if isinstance(v, (str, bool))}
     seen["argv"] = sys.argv
-    seen["path"] = sys.path[0]
+    seen["path"] = sys.path
     seen["prefix"] = sys.prefix
     seen["cwd"] = os.getcwd()
     seen["name"] = __name__
