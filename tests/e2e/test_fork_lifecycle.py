@@ -21,10 +21,10 @@ PLAIN = "printf 'Content-Type: a/b\\n\\n'\n"
 SPARES = [0, 3]
 
 
-def instance(start, map_keys=None, maps=None, **pool):
+def instance(start, map_keys=None, maps=None, build="SCGID_BUILD", **pool):
     keys = dict({"root": "{cgi}", "start": "fork-server"}, **(map_keys or {}))
     maps = dict({"/fork": keys, "/exec": {"root": "{cgi}"}}, **(maps or {}))
-    return start({"www": (dict(STANDARD_POOL, **pool), maps)})
+    return start({"www": (dict(STANDARD_POOL, **pool), maps)}, build=build)
 
 
 def version(one, name, text, how="rename"):
