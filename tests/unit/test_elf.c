@@ -30,9 +30,12 @@ test_programs(void **state)
 	/* This one, and what every system has. */
 	assert_null(elf_refuses_preload("/proc/self/exe"));
 	assert_null(elf_refuses_preload("/bin/sh"));
-	assert_string_equal(elf_refuses_preload("/nowhere"), "cannot be read");
-	assert_string_equal(elf_refuses_preload("/"), "cannot be read");
-	assert_string_equal(elf_refuses_preload("/dev/null"), "cannot be read");
+	assert_string_equal(
+	    elf_refuses_preload("/nowhere"), "its program cannot be read");
+	assert_string_equal(
+	    elf_refuses_preload("/"), "its program cannot be read");
+	assert_string_equal(
+	    elf_refuses_preload("/dev/null"), "its program cannot be read");
 }
 
 static void
@@ -77,10 +80,10 @@ test_privileges(void **state)
 	(void)state;
 	write_file("#!/bin/sh\n", 10);
 	assert_string_equal(
-	    elf_refuses_preload(path), "is not a program of this machine");
+	    elf_refuses_preload(path), "it is not a program of this machine");
 	assert_int_equal(chmod(path, 04755), 0);
 	assert_string_equal(elf_refuses_preload(path),
-	    "runs with other privileges than its caller's");
+	    "it runs with other privileges than its caller's (set-user-id)");
 }
 
 #else
