@@ -1,7 +1,7 @@
 /*
  * cpu_group: the processors shared out by name, with the control groups of
- * Linux (cgroups(7)), of either version.  When all want to run, each name gets
- * as much as any other, however many processes it has.
+ * Linux (cgroups(7)), of either version.  When all want to run, a name gets
+ * what one process would get beside others, however many processes it has.
  *
  * It takes a group in which we are alone and may make others, which is what
  * service managers start a service in, if they are told to.  Without one
@@ -24,9 +24,10 @@ bool cpu_group_begin(const char *mount, const char *controller);
 
 /*
  * cpu_group_enter: move the calling process, and whatever it starts from here
- * on, to the group of `name`, which is made if need be.  0, or -1 with errno.
+ * on, to the group of `name`, which is made if need be, and whose share is that
+ * of a process as nice(1) as `nice`.  0, or -1 with errno.
  */
-int cpu_group_enter(const char *name);
+int cpu_group_enter(const char *name, unsigned nice);
 
 /* cpu_group_remove: remove the group of `name`, if nobody is in it. */
 void cpu_group_remove(const char *name);

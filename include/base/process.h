@@ -42,6 +42,12 @@ void process_describe_tree(pid_t pid, char *out, size_t size);
 void process_kill_child(pid_t pid);
 
 /*
+ * process_is_format_error: whether exec failed with `error` since the file, or
+ * the loader or interpreter that it names, is no program for this machine.
+ */
+bool process_is_format_error(int error);
+
+/*
  * process_forbid_new_privileges: from now on exec grants nothing (set-user-id
  * bits are ignored), for us and our children.
  */

@@ -4,11 +4,11 @@
  * than this and launcher/limits.
  *
  * The fork server is started with the environment variable FORK_VARIABLE,
- * "MODE SOCKET SPARE", MODE one of enum fork_mode.  SOCKET is a descriptor, a
- * SOCK_SEQPACKET socket; SOCKET + 1 is shared memory, an array of FORK_SLOTS
- * struct fork_slot, SOCKET + 2 an eventfd, the bell.  The runner, the script
- * that prepares a python or a perl, finds SOCKET alone in RUNNER_VARIABLE, and
- * sets that to "ready" before the fork() that is to serve.
+ * "MODE SOCKET SPARE VERSION", MODE one of enum fork_mode.  SOCKET is a
+ * descriptor, a SOCK_SEQPACKET socket; SOCKET + 1 is shared memory, an array of
+ * FORK_SLOTS struct fork_slot, SOCKET + 2 an eventfd, the bell.  The runner,
+ * the script that prepares a python or a perl, finds SOCKET alone in
+ * RUNNER_VARIABLE, and sets that to "ready" before the fork() that is to serve.
  *
  * Messages begin with one of enum fork_message.
  *
@@ -36,6 +36,9 @@
 
 #define FORK_VARIABLE	"SCGID_FORK_LIBRARY"
 #define RUNNER_VARIABLE "SCGID_FORK_SERVER"
+
+/* Counts up with each change: a library may be upgraded before we restart. */
+#define FORK_VERSION 1U
 
 enum fork_mode {
 	FORK_AT_MAIN = 'm', /* serve where main would begin */

@@ -140,8 +140,23 @@ cpu_group_begin(const char *mount, const char *controller)
 	return false;
 }
 
+/* A step of nice(1) is a fifth less. */
+static void
+set_share(const char *group, unsigned nice)
+{
+	char path[NAME_MAX + 32], text[32];
+	unsigned shares = 1024;
+
+	for (unsigned i = 0; i < nice; i++)
+		shares = shares * 4 / 5;
+	snprintf(path, sizeof(path), "%s/%s", group,
+	    top.is_unified ? "cpu.weight.nice" : "cpu.shares");
+	snprintf(text, sizeof(text), "%u", top.is_unified ? nice : shares);
+	write_file(path, text);
+}
+
 int
-cpu_group_enter(const char *name)
+cpu_group_enter(const char *name, unsigned nice)
 {
 	char group[NAME_MAX];
 	int result = 0;
@@ -154,6 +169,8 @@ cpu_group_enter(const char *name)
 		if (result == 0 || (errno != ENOENT && errno != ENODEV))
 			break;
 	}
+	if (result == 0)
+		set_share(group, nice);
 	return result;
 }
 

@@ -87,6 +87,8 @@ path_of(int fd, char *path, size_t size)
 	return get_path_by_going(fd, path, size);
 }
 
+#if !defined(O_RESOLVE_BENEATH)
+
 /*
  * Follow, then ask where that led.  The answer is of the open descriptors, so
  * a link that changes meanwhile cannot deceive it.
@@ -111,6 +113,8 @@ open_and_compare(int directory, const char *path)
 	return -1;
 }
 
+#endif
+
 int
 path_open_beneath(int directory, const char *path)
 {
@@ -129,9 +133,14 @@ path_open_beneath(int directory, const char *path)
 		return fd;
 #endif
 #if defined(O_RESOLVE_BENEATH)
-	return openat(directory, path, O_PATH | O_RESOLVE_BENEATH | O_CLOEXEC);
+	int found =
+	    openat(directory, path, O_PATH | O_RESOLVE_BENEATH | O_CLOEXEC);
+
+	if (found == -1 && errno == ENOTCAPABLE)
+		errno = EXDEV;
+	return found;
 #else
-	/* Linux before 5.6; elsewhere it refuses every link. */
+	/* Linux before 5.6; elsewhere it refuses every link to a file. */
 	return open_and_compare(directory, path);
 #endif
 }

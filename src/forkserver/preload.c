@@ -106,12 +106,15 @@ static void
 learn_what_we_are(void)
 {
 	char text[64], mode;
-	unsigned spare;
+	unsigned spare, version = 0;
 	int fd;
 
 	take_variable(FORK_VARIABLE, text, sizeof(text));
-	if (sscanf(text, "%c %d %u", &mode, &fd, &spare) != 3)
+	if (sscanf(text, "%c %d %u %u", &mode, &fd, &spare, &version) < 3)
 		return;
+	if (version != FORK_VERSION)
+		preload_refuse("the library is not of the scgid that runs: it "
+			       "was upgraded and is to be restarted");
 	take_variable("LD_PRELOAD", text, sizeof(text));
 	take_variable("LD_BIND_NOW", text, sizeof(text));
 	if (mode == FORK_AT_MAIN)

@@ -210,11 +210,14 @@ static void __attribute__((noreturn)) return_request(void)
 static void
 set_name(const char *name)
 {
-	char *copy, *slash;
+	static char *copy;
+	char *slash;
 
-	if (strcmp(program_invocation_name, name) == 0 ||
-	    (copy = strdup(name)) == NULL)
+	if (strcmp(program_invocation_name, name) == 0)
 		return;
+	free(copy);
+	if ((copy = strdup(name)) == NULL)
+		_exit(FORK_EXIT_NO_FORK);
 	slash = strrchr(copy, '/');
 	program_invocation_name = copy;
 	program_invocation_short_name = slash != NULL ? slash + 1 : copy;

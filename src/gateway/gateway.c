@@ -229,8 +229,8 @@ reserve_descriptors(struct gateway *g)
 	g->slots = (g->pool->workers + gateways - 1) / gateways;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
 		limit.rlim_cur = 256;
-	fixed =
-	    DESCRIPTORS_FIXED + g->pool->launchers + g->pool->listener_count;
+	fixed = (rlim_t)(DESCRIPTORS_FIXED + g->pool->launchers +
+	    g->pool->listener_count);
 	room = limit.rlim_cur > fixed ? limit.rlim_cur - fixed
 				      : 2 * DESCRIPTORS_WORKER;
 	if ((rlim_t)g->slots * DESCRIPTORS_WORKER > room / 2) {

@@ -99,8 +99,9 @@ start(struct fork_process *p, const struct start_command *command,
 	/* Bound now, it is not bound again by every worker. */
 	if (buffer_printf(&ours[0], "LD_PRELOAD=%s", options->library) == 0 &&
 	    buffer_printf(&ours[1], "LD_BIND_NOW=1") == 0 &&
-	    buffer_printf(&ours[2], "%s=%c %d %u", FORK_VARIABLE,
-		(char)options->mode, server.extra_first, options->spare) == 0 &&
+	    buffer_printf(&ours[2], "%s=%c %d %u %u", FORK_VARIABLE,
+		(char)options->mode, server.extra_first, options->spare,
+		FORK_VERSION) == 0 &&
 	    buffer_printf(
 		&ours[3], "%s=%d", RUNNER_VARIABLE, server.extra_first) == 0 &&
 	    (envp = make_environment(command->envp, ours)) != NULL) {

@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/process.h"
 
 /* A script that is being written (ETXTBSY) gets this long, in 5 ms steps. */
 #define BUSY_TRIES 20
@@ -291,6 +292,10 @@ start_diagnose(
 {
 	memset(f, 0, sizeof(*f));
 	f->error = error;
+	if (process_is_format_error(error)) {
+		diagnose_format(path, f);
+		return;
+	}
 	switch (error) {
 	case EACCES:
 	case EPERM:
@@ -299,13 +304,6 @@ start_diagnose(
 	case ENOENT:
 	case ENOTDIR:
 		diagnose_missing(path, f);
-		break;
-	case ENOEXEC:
-	case EINVAL:
-	case ELIBBAD:
-	case EISDIR:
-	case ELOOP:
-		diagnose_format(path, f);
 		break;
 	case ETXTBSY:
 		say(f, REASON_SCRIPT_BUSY, script,

@@ -106,7 +106,7 @@ enter_role(
 	int log = log_fd();
 
 	process_reset_signals();
-	if (cpu_group_enter(pool->name) == -1)
+	if (cpu_group_enter(pool->name, pool->nice) == -1)
 		log_warn("pool %s has no share of the processors of its own",
 		    pool->name);
 	/* Whoever started us may wait for the end of these. */

@@ -455,7 +455,7 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 	process_each_child(note_elder, &s);
 	catch_signals(&while_waiting);
 	if (cpu_group_begin(CPU_GROUP_MOUNT, CPU_GROUP_CONTROLLER))
-		log_info("each pool has the same share of the processors");
+		log_info("each pool has its share of the processors");
 	if (start(&s, config) == 0) {
 		supervise(&s, &while_waiting);
 		log_info("stopped");

@@ -85,6 +85,13 @@ def measure_memory(bench, quick):
     return out
 
 
+def mebibytes(memory):
+    text = f"{memory['resident_kib'] / 1024:.1f}"
+    if memory["proportional_kib"] is not None:
+        text += f" ({memory['proportional_kib'] / 1024:.1f})"
+    return text
+
+
 def report_memory(figures):
     say("\nmemory of all our processes, resident (proportional), MiB")
     say(
@@ -96,11 +103,7 @@ def report_memory(figures):
         ("silent", "silent clients", SILENT_TARGET_MIB),
     ):
         row = figures[name]
-        cells = [
-            f"{row[k]['resident_kib'] / 1024:.1f} "
-            f"({row[k]['proportional_kib'] / 1024:.1f})"
-            for k in ("idle", "held", "left")
-        ]
+        cells = [mebibytes(row[k]) for k in ("idle", "held", "left")]
         what = f"{row['count']} {text}"
         if row.get("gateways", 1) > 1:
             what += f", {row['gateways']} gateways"

@@ -81,7 +81,7 @@ def measure_beside(site, peer, slow, seconds):
     return {"p50_ms": fast["p50_ms"], "p99_ms": fast["p99_ms"]}
 
 
-def slow_workloads(site, peers, seconds):
+def slow_workloads(site, peers, seconds, counts=SLOW_COUNTS):
     return [
         Workload(
             str(slow),
@@ -90,7 +90,7 @@ def slow_workloads(site, peers, seconds):
                 for peer in peers
             },
         )
-        for slow in SLOW_COUNTS
+        for slow in counts
     ]
 
 
@@ -131,13 +131,13 @@ def connect_silent(address, count):
 def measure_silent(site, peer, count, seconds):
     """What clients take that connect and say nothing, and who is served then."""
     pids = peer.pids()
-    before = resident_kib(pids), proportional_kib(pids)
+    before, proportional = resident_kib(pids), proportional_kib(pids)
     connections = connect_silent(peer.socket, count)
     try:
         # Answered behind them all, unless they are in the way.
         beside = site.load(peer.url, HELLO, "-c", 4, "-d", seconds, "-t", 5)
         pids = peer.pids()
-        after = resident_kib(pids), proportional_kib(pids)
+        after = resident_kib(pids)
     finally:
         for one in connections:
             one.close()
@@ -153,10 +153,9 @@ def measure_silent(site, peer, count, seconds):
     return {
         "connections": held,
         "processes": len(pids),
-        "idle_resident_kib": before[0],
-        "idle_proportional_kib": before[1],
-        "more_resident_kib": after[0] - before[0],
-        "more_proportional_kib": after[1] - before[1],
+        "idle_resident_kib": before,
+        "idle_proportional_kib": proportional,
+        "more_resident_kib": after - before,
         "rate_beside": beside["rate"],
         "errors_beside": beside["errors"],
     }

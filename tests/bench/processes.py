@@ -55,16 +55,22 @@ def resident_kib(pids):
 
 
 def proportional_kib(pids):
+    """None if that may not be seen: the gateway is closed to its own user."""
     total = 0
     for pid in pids:
-        text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        try:
+            text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except PermissionError:
+            return None
         total += int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
     return total
 
 
 def reset_peak(pids):
+    """Where that may be done; else a peak is that of the process's life."""
     for pid in pids:
-        pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
+        with contextlib.suppress(PermissionError):
+            pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def peak_kib(pids):

@@ -1,6 +1,8 @@
 """Interleaved rounds: what is compared runs in turns, so that what else the
 machine does hits all alike."""
 
+import time
+
 from common import in_turns, progress, summary
 
 
@@ -9,7 +11,10 @@ class Failed(Exception):
 
 
 class Workload:
-    """One comparison: {contestant: a function that returns {figure: number}}."""
+    """One comparison: {contestant: a function that returns {figure: number}}.
+
+    A figure that cannot be had here is None.
+    """
 
     def __init__(self, name, measures):
         self.name = name
@@ -25,7 +30,7 @@ def interleave(part, workloads, rounds):
     runs = {w.name: {name: [] for name in w.measures} for w in workloads}
     failures = {w.name: {} for w in workloads}
     for number in range(rounds):
-        progress(f"{part}: round {number + 1} of {rounds}")
+        progress(f"{time.strftime('%H:%M:%S')} {part}: round {number + 1} of {rounds}")
         for workload in workloads:
             for name in in_turns(workload.measures, number):
                 if name in failures[workload.name]:
@@ -48,7 +53,11 @@ def interleave(part, workloads, rounds):
 def row_of(all_runs, failure):
     row = {}
     if all_runs:
-        row = {key: summary(run[key] for run in all_runs) for key in all_runs[0]}
+        row = {
+            key: summary(run[key] for run in all_runs)
+            for key, value in all_runs[0].items()
+            if value is not None
+        }
     if failure:
         row["failed"] = failure
     return row

@@ -71,6 +71,8 @@ def test_no_more_system_calls(programs, cgi, name):
     assert allowed
     for attempt in range(TRIES):
         counted = kinds.count_calls(programs, cgi, kind, COUNT)
+        if counted is None:
+            pytest.skip("strace may not attach to a gateway of this user")
         found = {role: calls.usual_total(counted[role]) for role in allowed}
         grown = {role: n for role, n in found.items() if n > allowed[role]}
         if not grown:

@@ -1,13 +1,16 @@
 """Fork servers that lie, break, or find no room; requests that do not fit."""
 
 import os
+import shutil
 import signal
+import subprocess
 import time
 
 import pytest
 
 from conftest import STANDARD_POOL
 from harness.client import run_threads, wait_for
+from test_faults import tracer_of
 from test_fork_lifecycle import PLAIN, SPARES, instance
 from test_fork_server import HEADER, is_forked, warm
 
@@ -231,8 +234,10 @@ def test_a_message_that_is_lost(start):
     one.expect(text="launcher-lost|killed-by-signal", optional=True)
     warm(one, "/fork/s.sh")
     for _ in range(10):
-        wait_for(lambda: len(one.spares()) == 2, "spares")
+        wait_for(lambda: len(one.spares()) == 2 or not one.forkers(), "spares")
         victims = one.spares()
+        if not victims:
+            break  # it was lost, and the fork server for it
         for pid in victims:
             os.kill(pid, signal.SIGSTOP)
         connection = one.start("/fork/s.sh")
@@ -245,4 +250,52 @@ def test_a_message_that_is_lost(start):
                 pass  # it was sooner
         reply = connection.read()
         connection.close()
-        assert reply.body == b"yes\n" or reply.status in (502, 503), reply
+        assert reply.body == b"yes\n" or reply.status >= 500 or reply.broken, reply
+
+
+# System calls of a launcher that fail, one each time.
+
+STRACE = shutil.which("strace")
+CALLS = {
+    "socketpair": "EMFILE",
+    "eventfd2": "EMFILE",
+    "memfd_create": "ENOMEM",
+    "ftruncate": "ENOSPC",
+    "mmap": "ENOMEM",
+    "openat": "EMFILE",
+    "pipe2": "EMFILE",
+    "vfork": "EAGAIN",
+    "sendmsg": "ENOBUFS",
+    "recvmsg": "ENOMEM",
+    "access": "EACCES",
+    "stat,newfstatat": "EIO",
+}
+
+
+@pytest.mark.skipif(not STRACE, reason="there is no strace")
+@pytest.mark.parametrize("call", CALLS)
+def test_failing_calls(start, call, tmp_path):
+    """Whatever fails while a fork server is started and used: requests do not."""
+    one = instance(start, build="SCGID_BUILD_RELEASE")
+    one.expect(text="fork server|reason=", optional=True)
+    one.script("s.sh", PLAIN + "echo yes")
+    for when in range(1, 12):
+        tracer = subprocess.Popen(
+            [STRACE, "-qq", "-o", str(tmp_path / "trace")]
+            + ["-p", str(one.role("launcher www"))]
+            + ["-e", "inject=%s:error=%s:when=%d" % (call, CALLS[call], when)],
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for(lambda: tracer_of(one.role("launcher www")) == tracer.pid, "strace")
+        # Another program each time: what failed is not tried again at once.
+        name = "p%d" % when
+        shutil.copy("/bin/sh", one.cgi / name)
+        (one.cgi / name).chmod(0o755)
+        one.script("s%d.sh" % when, "#!%s\n" % (one.cgi / name) + PLAIN + "echo yes")
+        replies = [one.request("/fork/s%d.sh" % when) for _ in range(4)]
+        tracer.terminate()
+        tracer.wait(10)
+        bad = [r for r in replies if r.body != b"yes\n"]
+        # The one whose own call it was.
+        assert len(bad) <= 1 and all(r.status >= 400 for r in bad), bad
+    warm(one, "/fork/s.sh")

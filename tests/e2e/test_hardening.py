@@ -598,7 +598,7 @@ def test_ordinary_scripts(trees, services, mail_port, tmp_path, unit):
                 assert reply.status == 200 and b"file" in reply.body, reply
                 answers["gitweb"] = reply.body
             log = one.log.read_text()
-            shares = "each pool has the same share of the processors" in log
+            shares = "each pool has its share of the processors" in log
             assert shares == bool(group and not bare)
             assert one.stop() == []
             found.append(answers)

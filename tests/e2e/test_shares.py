@@ -10,7 +10,7 @@ import pytest
 from conftest import STANDARD_MAPS, STANDARD_POOL
 from harness.client import wait_for
 
-LINE = "each pool has the same share of the processors"
+LINE = "each pool has its share of the processors"
 POOL = dict(STANDARD_POOL, script_timeout="60s", idle_timeout="55s")
 
 
@@ -68,6 +68,14 @@ def pools(*names):
     return {name: (POOL, STANDARD_MAPS) for name in names}
 
 
+def share(group, pool):
+    """Of a pool, with 1024 for what every pool has by default."""
+    path = group.path / ("pool." + pool)
+    if group.controller:
+        return int((path / "cpu.shares").read_text())
+    return int((path / "cpu.weight").read_text()) * 1024 / 100
+
+
 def stop(one):
     one.check()
     one.stop()
@@ -96,7 +104,11 @@ def test_each_pool_has_a_group(start, group):
 
 
 def test_groups_come_and_go_with_pools(start, group):
-    one = start(pools("www", "app"), preexec=group.enter)
+    both = pools("www", "app")
+    both["www"] = (dict(POOL, nice=10), STANDARD_MAPS)
+    one = start(both, preexec=group.enter)
+    assert share(group, "app") == 1024
+    assert 90 < share(group, "www") < 120
     del one.sockets["app"]
     one.write_configuration(pools("www", "new"), False)
     one.expect(text="have one user", optional=True)
@@ -110,6 +122,7 @@ def test_groups_come_and_go_with_pools(start, group):
     one.probe("new")
     assert group.of_process(one.role("gateway new")) == "/pool.new"
     assert group.of_process(one.role("gateway www")) == "/pool.www"
+    assert share(group, "www") == share(group, "new") == 1024
     one.baseline = one.settled()
     stop(one)
     assert group.below() == set()

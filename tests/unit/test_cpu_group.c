@@ -132,17 +132,19 @@ test_version_2(void **state)
 	    get(path_of("cgroup.subtree_control")), "+imaginary");
 	/* What the kernel would have made with the directory. */
 	add_group("pool.a");
-	assert_int_equal(cpu_group_enter("a"), 0);
+	put(path_of("pool.a/cpu.weight.nice"), "");
+	assert_int_equal(cpu_group_enter("a", 7), 0);
 	assert_string_equal(get(path_of("pool.a/cgroup.procs")), "0");
+	assert_string_equal(get(path_of("pool.a/cpu.weight.nice")), "7");
 	/* Nothing is removed that is in use. */
 	cpu_group_remove("a");
 	assert_int_equal(access(path_of("pool.a"), F_OK), 0);
-	assert_int_equal(cpu_group_enter("b"), -1);
+	assert_int_equal(cpu_group_enter("b", 0), -1);
 	cpu_group_end();
 	assert_string_equal(
 	    get(path_of("cgroup.subtree_control")), "-imaginary");
 	assert_int_equal(get(path_of("cgroup.procs"))[0], '0');
-	assert_int_equal(cpu_group_enter("a"), 0);
+	assert_int_equal(cpu_group_enter("a", 0), 0);
 }
 
 /* Others would be in the way of version 2, and beside the pools in 1. */
@@ -154,7 +156,7 @@ test_company(void **state)
 	assert_false(cpu_group_begin(mount, "imaginary"));
 	assert_string_equal(get(path_of("cgroup.subtree_control")), "");
 	assert_int_equal(access(path_of("supervisor"), F_OK), -1);
-	assert_int_equal(cpu_group_enter("a"), 0);
+	assert_int_equal(cpu_group_enter("a", 0), 0);
 	assert_int_equal(access(path_of("pool.a"), F_OK), -1);
 }
 
@@ -202,7 +204,8 @@ live_in_groups(const char *hierarchy, const char *controller)
 	if (!in_group("/supervisor"))
 		return 2;
 	if ((pid = fork()) == 0)
-		_exit(cpu_group_enter("a") == 0 && in_group("/pool.a") ? 0 : 1);
+		_exit(cpu_group_enter("a", 0) == 0 && in_group("/pool.a") ? 0
+									  : 1);
 	waitpid(pid, &status, 0);
 	if (status != 0)
 		return 3;
