@@ -11,6 +11,8 @@ import fork_worker
 
 VARIABLE = "SCGID_FORK_SERVER"
 
+FILES_AT_ONCE = 100  # as there is a limit to the size of a message
+
 
 def serve(initial, directory, import_ours):
     """Returns in a worker, as the script is to begin: the function to run it.
@@ -37,12 +39,13 @@ def serve(initial, directory, import_ours):
     if is_wsgi:
         worker.job = load_application(inetd_scgi, program[-1])
     refuse_threads()
-    files = b"".join(os.fsencode(f) + b"\0" for f in source_files(directory))
+    files = [os.fsencode(name) + b"\0" for name in source_files(directory)]
     worker.freeze()
     if not is_wsgi:
         worker.job = [exec, code, new_main(initial, script)]
     work = disguise(worker, script)
-    os.write(socket, b"F" + files)
+    for n in range(0, len(files), FILES_AT_ONCE):
+        os.write(socket, b"F" + b"".join(files[n : n + FILES_AT_ONCE]))
     os.putenv(VARIABLE, "ready")
     os.fork()
     worker.begin(socket)

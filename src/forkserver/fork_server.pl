@@ -63,7 +63,10 @@ INIT {
 
 	open my $request, '+<&=', $number or die "descriptor $number: $!\n";
 	binmode $request;
-	syswrite $request, join '', 'F', map { "$_\0" } $files->();
+	my @files = map { "$_\0" } $files->();
+	while (my @some = splice @files, 0, 100) {    # a message has its limits
+		syswrite $request, join '', 'F', @some;
+	}
 	$ENV{SCGID_FORK_SERVER} = 'ready';
 	defined fork or die "fork: $!\n";
 

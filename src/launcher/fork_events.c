@@ -103,11 +103,30 @@ on_files(struct fork_process *p, const char *names, size_t length)
 			watch_add(&p->watched, names, &p->born);
 }
 
-/* The names become an argument, and a script may have sent them. */
+static bool
+has_learned(const struct fork_server *s, const char *name, size_t size)
+{
+	const char *at = s->learned.length > 0 ? s->learned.data : NULL;
+
+	while (at != NULL) {
+		if (strncmp(at, name, size) == 0 &&
+		    (at[size] == ',' || at[size] == '\0'))
+			return true;
+		if ((at = strchr(at, ',')) != NULL)
+			at++;
+	}
+	return false;
+}
+
+/*
+ * The names become an argument, and a script may have sent them.  Some come
+ * again and again: those that must not be imported ahead.
+ */
 static void
 on_learned(struct fork_server *s, const char *names, size_t length)
 {
 	const char *end = names + length;
+	size_t before = s->learned.length;
 
 	s->learning = LEARNING_DONE;
 	for (; names < end; names += strlen(names) + 1) {
@@ -116,12 +135,13 @@ on_learned(struct fork_server *s, const char *names, size_t length)
 		    "0123456789_.");
 
 		if (size == 0 || names[size] != '\0' || names[0] == '.' ||
-		    s->learned.length + size > 64 * 1024)
+		    s->learned.length + size > 64 * 1024 ||
+		    has_learned(s, names, size))
 			continue;
 		buffer_printf(&s->learned, "%s%s",
 		    s->learned.length > 0 ? "," : "", names);
 	}
-	if (s->learned.length > 0)
+	if (s->learned.length > before)
 		s->overdue = "the next imports ahead what the script imports";
 }
 

@@ -288,6 +288,9 @@ start(struct launcher *l, struct fork_server *s, const struct fork_plan *plan)
 		s->retry_at = clock_now() + RETRY_SCRIPT;
 		return;
 	}
+	/* A worker that did not come to its end told nothing. */
+	if (s->learning == LEARNING_ASKED)
+		s->learning = LEARNING_NOT;
 	p->owner = s;
 	snprintf(p->program, sizeof(p->program), "%s", s->program);
 	p->number = ++l->fork_number;
@@ -310,6 +313,8 @@ check_serving(struct launcher *l, struct fork_server *s)
 	if ((changed = watch_find_changed(&p->watched)) != NULL) {
 		snprintf(why, sizeof(why), "%.900s has changed", changed);
 		fork_server_retire_all(l, s, why);
+		/* It may import something else now. */
+		s->learning = LEARNING_NOT;
 	} else if (s->map->max_requests > 0 &&
 	    p->requests >= s->map->max_requests) {
 		s->overdue = "it has had as many requests as max_requests says";

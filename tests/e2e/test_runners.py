@@ -215,6 +215,12 @@ def test_what_was_learned_is_ahead(one):
     assert json.loads(reply.body)[1][0] == 2
     bodies = forked(one, "python", path, 3)
     assert len(set(bodies)) == 1 and json.loads(bodies[0])[1][0] == 2
+    # A script that imports something else is a reason to learn again.
+    one.script("mod_later.py", module % 3, mode=0o644, interpreter=None)
+    script(one, "python", "-when", SHOW % "mod_later")
+    wait_for(
+        lambda: len(set(forked(one, "python", path, 3))) == 1, "imports to be learned"
+    )
 
 
 def test_module_that_the_path_hides(one):
