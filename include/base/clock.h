@@ -16,7 +16,10 @@ int64_t clock_sooner(int64_t a, int64_t b);
 /* The size that clock_format_utc needs. */
 #define CLOCK_FORMAT_SIZE 32
 
-/* clock_format_utc: the wall clock now, "2026-01-31T23:59:59.123Z". */
+/*
+ * clock_format_utc: the wall clock now, "2026-01-31T23:59:59.123Z".  Not for
+ * several threads at a time.
+ */
 void clock_format_utc(char out[CLOCK_FORMAT_SIZE]);
 
 #endif

@@ -5,6 +5,7 @@ daemon behind it.  All of them run at once and only one has a load at a time:
 those that wait cost nothing.
 """
 
+import contextlib
 import grp
 import os
 import pathlib
@@ -161,13 +162,19 @@ class Site:
     def start_peers(self, peers):
         """One that does not come up is left out, with what it said."""
         self.peers = []
+        started = []
         for peer in peers:
             peer.port = self.ports[peer.name]
             self.own_directory(peer.name)
-            STARTERS[peer.name](self, peer)
+            try:
+                STARTERS[peer.name](self, peer)
+            except SystemExit as error:
+                progress(f"left out: {peer.title}: {error}")
+            else:
+                started.append(peer)
         if any(not peer.direct for peer in peers):
             self.start_nginx()
-        for peer in peers:
+        for peer in started:
             if self.comes_up(peer):
                 self.peers.append(peer)
             else:
@@ -181,7 +188,8 @@ class Site:
         """Fork servers start with the first request, and learn from it."""
         for _ in range(2):
             for uri in material.uris(self.there):
-                self.load(peer.url, uri, "-n", 2, "-c", 1)
+                with contextlib.suppress(Failed):
+                    self.load(peer.url, uri, "-n", 2, "-c", 1)
             time.sleep(1)
 
     def comes_up(self, peer):

@@ -58,6 +58,8 @@ def cell_of(row, key, form, notes, name):
     if len(value["values"]) > 1 and value["median"]:
         spread = (value["high"] - value["low"]) / 2 / value["median"]
         text += f" ±{spread:.0%}"
+    if "sometimes" in row:
+        text += " " + notes.mark(f"{name}, in a round: {row['sometimes']}")
     return text
 
 

@@ -24,42 +24,43 @@ class Workload:
 def interleave(part, workloads, rounds):
     """{workload: {contestant: row}}.
 
-    A row has a summary of each figure, over the rounds, and "failed" if the
-    contestant failed, once or always; it is not asked again then.
+    A row has a summary of each figure over the rounds that it passed, and
+    "failed" if there was none: then it was asked once.  "sometimes" tells how
+    it failed in other rounds.
     """
     runs = {w.name: {name: [] for name in w.measures} for w in workloads}
     failures = {w.name: {} for w in workloads}
     for number in range(rounds):
         progress(f"{time.strftime('%H:%M:%S')} {part}: round {number + 1} of {rounds}")
         for workload in workloads:
+            passed, failed = runs[workload.name], failures[workload.name]
             for name in in_turns(workload.measures, number):
-                if name in failures[workload.name]:
+                if name in failed and not passed[name]:
                     continue
                 try:
-                    figures = workload.measures[name]()
-                    runs[workload.name][name].append(figures)
+                    passed[name].append(workload.measures[name]())
                 except Failed as error:
-                    failures[workload.name][name] = str(error)
+                    failed[name] = str(error)
                     progress(f"  {name}, {workload.name}: {error}")
     return {
         workload: {
-            name: row_of(all_runs, failures[workload].get(name))
-            for name, all_runs in by_name.items()
+            name: row_of(passed, failures[workload].get(name))
+            for name, passed in by_name.items()
         }
         for workload, by_name in runs.items()
     }
 
 
-def row_of(all_runs, failure):
-    row = {}
-    if all_runs:
-        row = {
-            key: summary(run[key] for run in all_runs)
-            for key, value in all_runs[0].items()
-            if value is not None
-        }
+def row_of(passed, failure):
+    if not passed:
+        return {"failed": failure}
+    row = {
+        key: summary(run[key] for run in passed)
+        for key, value in passed[0].items()
+        if value is not None
+    }
     if failure:
-        row["failed"] = failure
+        row["sometimes"] = failure
     return row
 
 

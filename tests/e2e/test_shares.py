@@ -27,6 +27,8 @@ class Group:
             except OSError:
                 continue
             if control.exists():
+                # Whatever else this machine does.
+                control.write_text("262144" if controller else "10000")
                 self.path, self.controller = path, controller
                 return
             path.rmdir()

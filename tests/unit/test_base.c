@@ -539,6 +539,29 @@ test_clock(void **state)
 	assert_true(clock_now() - before < 60 * 1000000);
 }
 
+/* Its text is kept for a second; it goes on, in that and into the next. */
+static void
+test_clock_goes_on(void **state)
+{
+	char before[CLOCK_FORMAT_SIZE], text[CLOCK_FORMAT_SIZE];
+	char then[CLOCK_FORMAT_SIZE];
+	time_t start = seconds_now(), now;
+	unsigned changes = 0;
+
+	(void)state;
+	clock_format_utc(before);
+	do {
+		now = seconds_now();
+		clock_format_utc(text);
+		assert_true(strcmp(text, before) >= 0);
+		changes += strcmp(text, before) != 0;
+		strcpy(before, text);
+	} while (now == start || changes < 10);
+	strftime(then, sizeof(then), "%Y-%m-%dT%H:%M:%S", gmtime(&now));
+	if (seconds_now() == now)
+		assert_memory_equal(text, then, strlen(then));
+}
+
 static void
 test_sooner(void **state)
 {
@@ -566,6 +589,7 @@ main(void)
 	    cmocka_unit_test(test_open_beneath),
 	    cmocka_unit_test(test_path_search),
 	    cmocka_unit_test(test_clock),
+	    cmocka_unit_test(test_clock_goes_on),
 	    cmocka_unit_test(test_open_beneath_without_openat2),
 	};
 
