@@ -84,6 +84,12 @@ struct fork_run {
 #define FORK_EXIT_UNUSABLE 3
 #define FORK_EXIT_NO_FORK  4
 
+/*
+ * A runner's worker that ends with _exit(RUNNER_EXIT + status) ends with
+ * exit(status): buffers of stdio are written, handlers of atexit(3) called.
+ */
+#define RUNNER_EXIT 0x5C610000
+
 /* The longest message: as long as those of a gateway. */
 #define FORK_MESSAGE_MAX (400 * 1024)
 

@@ -157,7 +157,7 @@ class Trial:
         if os.getcwd() != self.directory or sys.path != self.path:
             return "changes the working directory, or sys.path"
         if count_holders_of_main() != self.main_count:
-            return "holds the module __main__"
+            return "keeps or changes the module __main__"
         return self.find_descriptor() or self.find_banned()
 
     def find_descriptor(self):
@@ -181,9 +181,10 @@ def count_threads():
 
 
 def count_holders_of_main():
-    """How many hold the module __main__, besides sys.modules."""
+    """How many hold the module __main__, besides sys.modules; and its names."""
+    main = sys.modules["__main__"]
     names = MAIN_NAMES & sys.modules.keys()
-    return sys.getrefcount(sys.modules["__main__"]) - len(names)
+    return sys.getrefcount(main) - len(names), len(vars(main))
 
 
 class Watched(dict):

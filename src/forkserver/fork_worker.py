@@ -13,6 +13,8 @@ from fork_imports import MAIN_NAMES, find_learned
 # What Python looks at but once, when it starts.
 START_VARIABLES = (b"LANG", b"LC_", b"PYTHON", b"HOME")
 
+EXIT = 0x5C610000  # RUNNER_EXIT of launcher/fork_protocol.h
+
 
 class Worker:
     """`command` runs the script without us; `variables`: Python's at its start."""
@@ -37,6 +39,7 @@ class Worker:
         self.gc = gc
         self.modules = sys.modules.keys() - MAIN_NAMES
         self.path = list(sys.path)
+        self.excepthook = sys.excepthook
         self.start_variables = self.find_start_variables(self.variables)
         self.changes = []
         for name in {**self.variables, **self.environ}:
@@ -125,7 +128,7 @@ class Worker:
 
     def start(self):
         """Hide that Python believes to be in sys.excepthook."""
-        sys.excepthook = sys.__excepthook__
+        sys.excepthook = self.excepthook
         forget_last_error()
         return self.job
 
@@ -194,7 +197,7 @@ class Worker:
         flush("stdout")
         flush("stderr")
         if not self.has_finalizers():
-            os._exit(status & 0xFF)
+            os._exit(EXIT + (status & 0xFF))
 
     def clear_modules(self):
         if self.gc.isenabled():

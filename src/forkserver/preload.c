@@ -3,14 +3,16 @@
  * changed.  It waits just before the program's work begins, and forks a worker
  * for every request from there.
  *
- * It is loaded with LD_PRELOAD and takes the place of three functions of the C
+ * It is loaded with LD_PRELOAD and takes the place of four functions of the C
  * library: __libc_start_main, to wait where main would begin; fork, to wait
- * where a runner calls it; __register_atfork, to know the handlers that a fork
- * must call.
+ * where a runner calls it; _exit, for the way in which a runner ends;
+ * __register_atfork, to know the handlers that a fork must call.
  *
  * For Linux with the GNU C library.
  */
 #include "forkserver/preload.h"
+
+#include <sys/syscall.h>
 
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -153,6 +155,21 @@ fork(void)
 		return original_fork();
 	preload_serve(&argc);
 	return 0;
+}
+
+EXPORT void _exit(int status) __attribute__((noreturn));
+
+/*
+ * A runner leaves out the end of its interpreter, which would take apart what
+ * goes with the process anyway; not that of the C library.
+ */
+EXPORT void
+_exit(int status)
+{
+	if ((status & ~0xFF) == RUNNER_EXIT && preload.mode == FORK_AT_FORK)
+		exit(status & 0xFF);
+	for (;;)
+		syscall(SYS_exit_group, status);
 }
 
 static int
