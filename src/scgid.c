@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
+#include "base/support.h"
 #include "config/config.h"
 #include "frontend/http.h"
 #include "frontend/status_client.h"
@@ -394,6 +395,7 @@ main(int argc, char **argv)
 	if (fd_open_standard() == -1)
 		return EXIT_FAILED;
 	argv = process_init_title(argc, argv);
+	support_init();
 	parse_arguments(&a, argc, argv);
 	if (a.debug)
 		log_set_level(LOG_LEVEL_DEBUG);

@@ -56,6 +56,9 @@ int fd_memory_file(void);
  */
 int fd_shared_memory(size_t size);
 
+/* fd_bell: an eventfd(2).  -1 and errno (ENOSYS where there is none). */
+int fd_bell(void);
+
 /*
  * fd_temporary_file: an empty file in `directory` without a name, that any
  * user may open again for reading through /proc.  -1 and errno.
@@ -87,6 +90,15 @@ ssize_t fd_receive_message(int socket, void *data, size_t size,
 
 /* fd_write_all: write all of it to a blocking descriptor.  0, or -1. */
 int fd_write_all(int fd, const void *data, size_t length);
+
+/* fd_count_unsent: bytes that the kernel holds for the peer, or -1. */
+int fd_count_unsent(int socket);
+
+/*
+ * fd_unix_has_reset: whether the peer of a Unix socket gets an error when we
+ * close it with unread input, and not the end of the stream as on some systems.
+ */
+bool fd_unix_has_reset(void);
 
 /*
  * fd_peer_user: who connected a Unix socket to us.  0, or -1.

@@ -9,6 +9,8 @@
 
 #include <stddef.h>
 
+#include "base/buffer.h"
+
 /*
  * path_open: open `name` below `directory` for walking, not for reading; a
  * symbolic link is opened itself.  -1 and errno.
@@ -35,6 +37,13 @@ int path_of(int fd, char *path, size_t size);
 
 /* path_open_followed: the same, following links wherever they lead. */
 int path_open_followed(int directory, const char *path);
+
+/*
+ * path_search: append to `found` where the program `name` is, with a NUL: in
+ * the first of the directories `list` ("/usr/bin:/bin") that has it.  Those
+ * that are not absolute are passed over.  0, or -1 with ENOENT or ENOMEM.
+ */
+int path_search(const char *list, const char *name, struct buffer *found);
 
 /*
  * path_stat_inside: stat `path` as a process sees it whose root directory is

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * process_init_title: call first in main.  The title takes over the memory of
@@ -39,6 +40,12 @@ void process_describe_tree(pid_t pid, char *out, size_t size);
  * cannot have been recycled, and the process group it is in, if not ours.
  */
 void process_kill_child(pid_t pid);
+
+/*
+ * process_is_format_error: whether exec failed with `error` since the file, or
+ * the loader or interpreter that it names, is no program for this machine.
+ */
+bool process_is_format_error(int error);
 
 /*
  * process_forbid_new_privileges: from now on exec grants nothing (set-user-id
@@ -84,6 +91,9 @@ void process_die_with_parent(void);
  * system does not say.
  */
 bool process_is_exiting(pid_t pid);
+
+/* process_resident_memory: KiB of it; 0 where the system does not say. */
+int64_t process_resident_memory(pid_t pid);
 
 /*
  * process_count_oom_kills: how often the kernel has killed for want of memory

@@ -60,11 +60,4 @@ void cgi_environment_fini(struct cgi_environment *e);
  */
 bool cgi_variable_is_computed(const char *name);
 
-/*
- * cgi_variable_is_refused: whether a request may never set it: loader, shell
- * and interpreter variables, HTTP_PROXY and its kin in any spelling, fields
- * for one hop, our own, and any name that is not [A-Za-z_][A-Za-z0-9_]*.
- */
-bool cgi_variable_is_refused(const char *name);
-
 #endif

@@ -4,7 +4,12 @@
 #ifndef CGI_VARIABLE_H
 #define CGI_VARIABLE_H
 
-/* What cgi_variable_rules answers, or-ed together; 0: anybody may set it. */
+/*
+ * What cgi_variable_rules answers, or-ed together; 0: anybody may set it.
+ * Refused are loader, shell and interpreter variables, HTTP_PROXY and its kin
+ * in any spelling, fields for one hop, our own, and any name that is not
+ * [A-Za-z_][A-Za-z0-9_]*.
+ */
 enum cgi_variable_rule {
 	CGI_VARIABLE_COMPUTED = 1,  /* env.NAME cannot set it */
 	CGI_VARIABLE_REFUSED = 2,   /* a request cannot: it is dangerous */

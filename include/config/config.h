@@ -72,6 +72,12 @@ enum config_authorization {
 	AUTHORIZATION_HIDE,
 	AUTHORIZATION_PASS
 };
+enum config_start {
+	START_EXEC,
+	START_FORK_SERVER,
+	START_PYTHON,
+	START_PERL
+};
 enum config_log_format {
 	LOG_FORMAT_TEXT,
 	LOG_FORMAT_JSON
@@ -105,8 +111,9 @@ struct config_map {
 	unsigned line;
 	char *prefix; /* "/cgi-bin", or "/"; no '/' at the end */
 	char *host;   /* NULL: any */
-	char *root;   /* one of root and script is set */
+	char *root;   /* one of root, script and wsgi is set */
 	char *script;
+	char *wsgi; /* FILE:CALLABLE, or FILE */
 	struct config_list args;
 	struct config_list index;
 	struct config_list allow_names;
@@ -115,6 +122,12 @@ struct config_map {
 	enum config_authorization authorization;
 	bool accel;
 	bool trust_script_filename;
+	enum config_start start;
+	struct config_list preload;
+	unsigned spare;
+	bool prestart;
+	unsigned max_requests;		 /* 0: any number */
+	int64_t idle;			 /* ms; 0: for ever */
 	struct config_timeouts timeouts; /* the pool's where not set here */
 	struct config_pairs environment; /* the pool's and the map's, merged */
 };
@@ -140,6 +153,7 @@ struct config_pool {
 	unsigned gateways;
 	unsigned launchers; /* 0 in the file: resolved to one a core, <= 4 */
 	unsigned workers;   /* resolved likewise: 16 a core */
+	unsigned fork_servers;
 	unsigned queue;
 	int64_t header_timeout; /* ms */
 	struct config_timeouts timeouts;
@@ -200,6 +214,9 @@ void config_warn(const struct config *config, struct buffer *warnings);
  * help, separated by tabs.  The manual is tested against it.
  */
 int config_list_keys(FILE *out);
+
+/* config_wsgi_file_length: the bytes of FILE in a map's FILE:CALLABLE. */
+size_t config_wsgi_file_length(const char *wsgi);
 
 /*
  * config_find_map: the map of `pool` for a request path and host (NULL if the

@@ -44,7 +44,8 @@ enum option_type {
 	OPTION_INCLUDE,	  /* nothing: acted on while reading */
 	OPTION_VARIABLE,  /* struct config_pairs; env.NAME */
 	OPTION_HANDLER,	  /* struct config_pairs; handler.EXT */
-	OPTION_URL_PATH	  /* char *; decoded, begins with '/' */
+	OPTION_URL_PATH,  /* char *; decoded, begins with '/' */
+	OPTION_WSGI	  /* char *; FILE:CALLABLE, FILE exists */
 };
 
 /*
@@ -108,10 +109,14 @@ int account_find_groups(
     struct config_groups *groups, const char *text, char why[OPTION_WHY_SIZE]);
 int peer_parse(
     struct config_peer *peer, const char *text, char why[OPTION_WHY_SIZE]);
+int python_check_application(const char *text, char why[OPTION_WHY_SIZE]);
 int check_path(const char *root, const char *path, bool directory,
     char why[OPTION_WHY_SIZE]);
 int listener_parse(struct config_listener *listener, const char *text,
     char why[OPTION_WHY_SIZE]);
+
+/* python_is_name: whether it is a name in Python, or names with dots. */
+bool python_is_name(const char *name);
 
 /* listener_is_local: whether only this machine can reach it. */
 bool listener_is_local(const struct config_listener *listener);

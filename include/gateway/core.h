@@ -7,6 +7,7 @@
 #include "gateway/counters.h"
 #include "gateway/gateway.h"
 #include "gateway/request.h"
+#include "gateway/servers.h"
 #include "gateway/usage.h"
 
 /* One relay buffer a process: handlers never nest. */
@@ -65,14 +66,13 @@ struct gateway {
 	int64_t refused_logged_at;
 	uint64_t id_seed;
 	uint64_t id_count;
-	uint64_t served; /* for the pulse */
-	uint64_t failed;
 	bool has_lived;		       /* the first pulse is sent */
 	unsigned number;	       /* of the pool's gateways, from 0 */
 	struct counters *counters;     /* this gateway's, in all_counters */
 	struct counters *all_counters; /* owned; `sharing` of them */
 	unsigned sharing;
-	bool is_counting_alone;	   /* all_counters is not shared */
+	bool is_counting_alone; /* all_counters is not shared */
+	struct server_list servers;
 	struct usage_table *usage; /* owned; NULL without a status page */
 	unsigned char news[512];   /* bits of what gateway_is_news was asked */
 	char chunk[GATEWAY_CHUNK];

@@ -3,9 +3,10 @@
  *
  * The gateways of a pool share a block of memory with a struct counters each.
  * A gateway writes only its own and reads all, to answer for the pool.  They
- * outlive a gateway, so a total does not fall when one is started again.  The
- * supervisor makes the memory and never maps it: root reads nothing that a
- * child can write.  No number is trusted for more than being shown.
+ * outlive a gateway, and a reload, so a total does not fall when one is started
+ * again.  The supervisor makes the memory and never maps it; the two numbers
+ * that it tells the service manager it reads like a file.  No number is trusted
+ * for more than being shown.
  */
 #ifndef GATEWAY_COUNTERS_H
 #define GATEWAY_COUNTERS_H
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #include "cgi/reason.h"
+#include "config/config.h"
 
 struct gateway;
 struct request;
@@ -35,6 +37,10 @@ enum counter {
 	COUNTER_QUEUE_TIME,
 	COUNTER_USER_TIME, /* of workers */
 	COUNTER_SYSTEM_TIME,
+	COUNTER_RUNS, /* + enum config_start: workers that ended */
+	COUNTER_RUNS_END = COUNTER_RUNS + START_PERL,
+	COUNTER_SERVERS_READY, /* fork servers, and their refusals */
+	COUNTER_SERVERS_REFUSED,
 	COUNTER_CLASS, /* + first digit of the status sent; 0: none */
 	COUNTER_CLASS_END = COUNTER_CLASS + 9,
 	COUNTER_REASON, /* + enum reason */
@@ -47,7 +53,7 @@ enum counter {
 	COUNTER_WAITING, /* for a worker */
 	COUNTER_WORKERS, /* that run */
 	COUNTER_SLOTS,	 /* how many may */
-	COUNTER_STARTED, /* wall clock, in seconds; 0: never */
+	COUNTER_STARTED, /* since when; wall clock, in seconds; 0: never */
 	COUNTER_COUNT
 };
 
@@ -64,6 +70,13 @@ size_t counters_size(unsigned gateways);
  */
 int counters_open(struct gateway *g, int fd);
 void counters_close(struct gateway *g);
+
+/*
+ * counters_read: add what the gateways of a pool, so many, have served and what
+ * failed, by the shared memory of `fd`; nothing if that is no descriptor.
+ */
+void
+counters_read(int fd, unsigned gateways, uint64_t *served, uint64_t *failed);
 
 /* Of this gateway, without a system call. */
 void counter_add(struct gateway *g, enum counter c, uint64_t n);

@@ -38,8 +38,6 @@ enum gateway_order {
  * launchers live, and as the answer to each GATEWAY_ORDER_PING.
  */
 struct gateway_pulse {
-	uint64_t served; /* requests answered whole since its start */
-	uint64_t failed; /* those that ended with a reason */
 	uint32_t open;
 	uint32_t waiting; /* of the open ones, for a worker */
 	uint32_t workers;

@@ -10,8 +10,12 @@
 int link_start(struct gateway *g, struct link *link, int fd);
 void link_stop(struct link *link);
 
-/* link_least_loaded: where the next worker should start, or NULL. */
-struct link *link_least_loaded(struct gateway *g);
+/*
+ * link_choose: where the worker of `r` should start, or NULL: none has room.
+ * One launcher has all the fork servers, so that there is one of each; the
+ * others share the rest by their load.
+ */
+struct link *link_choose(struct gateway *g, const struct request *r);
 
 /*
  * link_run: ask for a worker.  `stdio` stays the caller's.  0, or -1 with

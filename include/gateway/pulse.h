@@ -12,7 +12,4 @@ void pulse_hello(struct link *link);
 /* pulse_send: answer a ping.  Never blocks. */
 void pulse_send(struct gateway *g);
 
-/* pulse_count: a request is over. */
-void pulse_count(struct gateway *g, const struct request *r);
-
 #endif

@@ -7,7 +7,10 @@
 
 #include "gateway/core.h"
 
-/* redirect_wanted: whether a map of the pool takes `location`. */
+/*
+ * redirect_wanted: whether a map of the pool takes `location`; yes if there is
+ * no memory to tell, which is then for redirect_prepare to say.
+ */
 bool redirect_wanted(struct request *r, const char *location);
 
 /*

@@ -59,8 +59,9 @@ struct request_run {
 	bool is_alive;	    /* and that was the answer */
 	bool start_known;   /* counted in start_time */
 	bool status_known;
-	int status;	  /* wait status */
-	int64_t cpu_time; /* microseconds, once status_known */
+	enum config_start start; /* once is_introduced */
+	int status;		 /* wait status */
+	int64_t cpu_time;	 /* microseconds, once status_known */
 	enum reason hint;
 	int stdout_fd; /* owned; -1 once closed */
 	struct event stdout_event;

@@ -30,6 +30,7 @@ struct status_page {
 	int64_t uptime;			/* of the oldest gateway, in seconds */
 	uint64_t values[COUNTER_COUNT]; /* of all gateways that share */
 	uint64_t failures;
+	bool has_servers; /* a map has a start that is not exec */
 	enum usage_order order;
 	const struct usage *scripts[USAGE_SCRIPTS];
 	size_t script_count;
@@ -63,11 +64,25 @@ unsigned status_percentile(const struct status_page *p, unsigned percent);
 const struct request *
 status_next_open(const struct status_page *p, const struct request *after);
 
+/*
+ * status_next_server: step through the fork servers that serve, from NULL.
+ * status_next_ended: through those that ended or were refused, the latest
+ * first.
+ */
+const struct server *
+status_next_server(const struct status_page *p, const struct server *after);
+const struct server *
+status_next_ended(const struct status_page *p, const struct server *after);
+
+/* status_start: how an open request's worker was started; "-": none known. */
+const char *status_start(const struct request *r);
+
 /* status_what: an open request's state: "queued", "ending", "stopping". */
 const char *status_what(const struct request *r);
 
 /* The forms. */
 void status_write_html(struct status_page *p);
+void status_write_html_servers(struct status_page *p);
 void status_write_json(struct status_page *p);
 void status_write_metrics(struct status_page *p);
 void status_write_text(struct status_page *p);

@@ -20,6 +20,9 @@ struct launcher_command {
 	struct cgi_environment environment;
 	const char *path; /* what is executed: the script or its handler */
 	char **argv;	  /* owned array of borrowed strings */
+	/* Of an application, owned: Python, if PATH led to it, and our own. */
+	struct buffer interpreter;
+	struct buffer runner;
 };
 
 /*
@@ -32,5 +35,14 @@ enum reason launcher_prepare(const struct config_map *map, const char *path,
     const char *params, size_t params_length, struct buffer *trace,
     struct launcher_command *c);
 void launcher_command_fini(struct launcher_command *c);
+
+/*
+ * launcher_environment: the environment of a request with these parameters for
+ * a script that was found.  0, or -1 (ENOMEM); cgi_environment_fini in every
+ * case.
+ */
+int launcher_environment(struct cgi_environment *environment,
+    const struct config_map *map, const struct resolved *r, const char *params,
+    size_t params_length);
 
 #endif

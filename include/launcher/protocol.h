@@ -22,7 +22,11 @@
  *   HELLO    launcher -> gateway  once, first: it has become the pool's user
  *                                 and waits for work
  *
- * STARTED and EXITED also tell when the worker was started.
+ *   SERVER   launcher -> gateway  a fork server: code = enum
+ *                                 protocol_server, number, pid, text = what it
+ *                                 runs, data = why; requests, memory
+ *
+ * STARTED and EXITED also tell when and how the worker was started.
  *
  * A worker's last message is FAILED or EXITED; most workers are so short-lived
  * that it is their only one.  After EXITED with group_left the gateway sends
@@ -37,6 +41,7 @@
 
 #include "base/fd.h"
 #include "cgi/reason.h"
+#include "config/config.h"
 
 enum protocol_type {
 	PROTOCOL_RUN = 1,
@@ -46,7 +51,16 @@ enum protocol_type {
 	PROTOCOL_EXITED,
 	PROTOCOL_INSPECT,
 	PROTOCOL_TREE,
-	PROTOCOL_HELLO
+	PROTOCOL_HELLO,
+	PROTOCOL_SERVER
+};
+
+/* What a SERVER tells. */
+enum protocol_server {
+	PROTOCOL_SERVER_READY,	/* it serves */
+	PROTOCOL_SERVER_COUNTS, /* it still does; requests and memory */
+	PROTOCOL_SERVER_ENDED,	/* or has been replaced */
+	PROTOCOL_SERVER_REFUSED /* there can be none; exec serves */
 };
 
 /* The text of a TREE, its NUL included. */
@@ -66,9 +80,12 @@ struct protocol_message {
 	int64_t started_at;  /* clock_now of the launcher; 0: not told */
 	int64_t user_time;   /* microseconds */
 	int64_t system_time; /* microseconds */
-	int64_t peak_memory; /* KiB */
-	const char *text;    /* NUL-terminated; "" if the type has none */
-	const char *data;    /* borrowed from the receive buffer */
+	int64_t peak_memory; /* KiB; of a fork server what it has */
+	enum config_start start;
+	uint32_t number; /* of a fork server, unique while the launcher runs */
+	uint32_t requests; /* of a fork server, so far */
+	const char *text;  /* NUL-terminated; "" if the type has none */
+	const char *data;  /* borrowed from the receive buffer */
 	size_t data_length;
 };
 

@@ -24,13 +24,20 @@ struct start_command {
 	int directory;
 	const int *stdio; /* three descriptors */
 	const struct limits *limits;
+	/* Descriptors that a fork server has besides; none for a worker. */
+	const int *extra;
+	size_t extra_count;
+	int extra_first; /* the number of the first of them there */
 };
+
+/* The most extra descriptors. */
+#define START_EXTRA_MAX 4
 
 /*
  * start_worker: vfork and exec `path` in `directory`, as the leader of its own
- * session, with `stdio` as its only descriptors, no signal blocked and none
- * ignored, with `limits` on top of the caller's own.  Umask and user are the
- * caller's.
+ * session, with `stdio` and the extra ones as its only descriptors, no signal
+ * blocked and none ignored, with `limits`, if not NULL, on top of the caller's
+ * own.  Umask and user are the caller's.
  *
  * The caller must have blocked every signal and have no handler that would
  * harm it when run in a child that shares its memory.

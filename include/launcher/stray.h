@@ -15,7 +15,7 @@
 struct stray;
 LIST_HEAD(stray_list, stray);
 
-/* Whether `pid`, a child of ours, belongs to a worker that we know. */
+/* Whether `pid`, a child of ours, is one that we know: no stray. */
 typedef bool stray_is_worker(pid_t pid, void *arg);
 
 /*

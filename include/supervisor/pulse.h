@@ -23,8 +23,6 @@ struct pulse {
 	bool is_live;		   /* the gateway has said so */
 	bool is_asked;		   /* and has not answered yet */
 	bool has_failed;	   /* a role of its died before it lived */
-	uint64_t served;	   /* by the gateways before this one */
-	uint64_t failed;
 };
 
 /* The watch over all teams. */
@@ -32,8 +30,6 @@ struct heart {
 	int64_t interval; /* microseconds between questions; 0: none asked */
 	int64_t next;	  /* when the next are asked */
 	bool is_watched;  /* the service manager waits for WATCHDOG=1 */
-	uint64_t served;  /* by generations that are gone */
-	uint64_t failed;
 };
 
 /* pulse_end: the gateway of `t` is gone; pulse_receive: it has said something.
@@ -59,9 +55,6 @@ void pulse_wait(
 
 /* heart_begin: ask from now on, if there is a service manager to tell. */
 void heart_begin(struct heart *h);
-
-/* heart_forget: keep the counts of `g`, which is about to be freed. */
-void heart_forget(struct heart *h, struct generation *g);
 
 /*
  * heart_beat: when it is time, ask every gateway, kill those that have not

@@ -44,10 +44,12 @@ struct pool_state {
 
 /*
  * pool_state_open: the access log, and room for listeners and teams, none of
- * which it opens or starts.  0, or -1, logged; pool_state_close in any case.
+ * which it opens or starts.  It goes on with `counters`, which are borrowed, of
+ * as many gateways; -1: from 0.  0, or -1, logged; pool_state_close in any
+ * case.
  */
 int pool_state_open(struct pool_state *p, const struct config *config,
-    const struct config_pool *pool);
+    const struct config_pool *pool, int counters);
 void pool_state_close(struct pool_state *p);
 
 /* pool_open_access_log: a descriptor, -1 if the pool logs to no file. */

@@ -4,6 +4,7 @@
  */
 #include "base/fd.h"
 
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,6 +20,9 @@
 
 #include "base/system.h"
 
+#ifdef HAVE_EVENTFD
+#include <sys/eventfd.h>
+#endif
 #if defined(__FreeBSD__)
 #include <sys/sysctl.h>
 #endif
@@ -164,6 +168,17 @@ fd_memory_file(void)
 }
 
 int
+fd_bell(void)
+{
+#ifdef HAVE_EVENTFD
+	return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+#else
+	errno = ENOSYS;
+	return -1;
+#endif
+}
+
+int
 fd_shared_memory(size_t size)
 {
 #if defined(HAVE_MEMFD_CREATE) && defined(F_ADD_SEALS)
@@ -234,17 +249,19 @@ fd_send_message(int socket, const struct iovec *parts, int part_count,
 	memset(&message, 0, sizeof(message));
 	memcpy(vector, parts, (size_t)part_count * sizeof(*parts));
 	message.msg_iov = vector;
-	message.msg_iovlen = (size_t)part_count;
+	/* A size_t here, an int there. */
+	message.msg_iovlen = (unsigned short)part_count;
 	if (fd_count > 0) {
 		struct cmsghdr *c;
 
 		memset(&control, 0, sizeof(control));
 		message.msg_control = control.space;
-		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+		message.msg_controllen =
+		    (socklen_t)CMSG_SPACE(fd_count * sizeof(int));
 		c = CMSG_FIRSTHDR(&message);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+		c->cmsg_len = (socklen_t)CMSG_LEN(fd_count * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, fd_count * sizeof(int));
 	}
 	for (;;) {
@@ -344,6 +361,36 @@ fd_write_all(int fd, const void *data, size_t length)
 		}
 	}
 	return 0;
+}
+
+int
+fd_count_unsent(int socket)
+{
+	int count = 0;
+
+#if defined(FIONWRITE)
+	if (ioctl(socket, FIONWRITE, &count) == -1)
+#else
+	if (ioctl(socket, TIOCOUTQ, &count) == -1)
+#endif
+		return -1;
+	return count;
+}
+
+bool
+fd_unix_has_reset(void)
+{
+	char byte = 0;
+	bool has_reset;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == -1)
+		return true; /* who knows */
+	has_reset = write(ends[0], &byte, 1) == 1;
+	fd_close(&ends[1]);
+	has_reset = has_reset && read(ends[0], &byte, 1) == -1;
+	fd_close(&ends[0]);
+	return has_reset;
 }
 
 int

@@ -87,6 +87,8 @@ path_of(int fd, char *path, size_t size)
 	return get_path_by_going(fd, path, size);
 }
 
+#if !defined(O_RESOLVE_BENEATH)
+
 /*
  * Follow, then ask where that led.  The answer is of the open descriptors, so
  * a link that changes meanwhile cannot deceive it.
@@ -111,6 +113,8 @@ open_and_compare(int directory, const char *path)
 	return -1;
 }
 
+#endif
+
 int
 path_open_beneath(int directory, const char *path)
 {
@@ -129,9 +133,14 @@ path_open_beneath(int directory, const char *path)
 		return fd;
 #endif
 #if defined(O_RESOLVE_BENEATH)
-	return openat(directory, path, O_PATH | O_RESOLVE_BENEATH | O_CLOEXEC);
+	int found =
+	    openat(directory, path, O_PATH | O_RESOLVE_BENEATH | O_CLOEXEC);
+
+	if (found == -1 && errno == ENOTCAPABLE)
+		errno = EXDEV;
+	return found;
 #else
-	/* Linux before 5.6; elsewhere it refuses every link. */
+	/* Linux before 5.6; elsewhere it refuses every link to a file. */
 	return open_and_compare(directory, path);
 #endif
 }
@@ -165,4 +174,27 @@ path_stat_inside(const char *root, const char *path, struct stat *st)
 	fd_close(&fd);
 	fd_close(&directory);
 	return n;
+}
+
+int
+path_search(const char *list, const char *name, struct buffer *found)
+{
+	size_t start = found->length, length;
+	struct stat st;
+
+	for (; *list != '\0'; list += length + (list[length] == ':')) {
+		length = strcspn(list, ":");
+		if (*list != '/')
+			continue;
+		if (buffer_append(found, list, length) == -1 ||
+		    buffer_append(found, "/", 1) == -1 ||
+		    buffer_append(found, name, strlen(name) + 1) == -1)
+			return -1;
+		if (access(found->data + start, X_OK) == 0 &&
+		    stat(found->data + start, &st) == 0 && S_ISREG(st.st_mode))
+			return 0;
+		found->length = start;
+	}
+	errno = ENOENT;
+	return -1;
 }

@@ -6,7 +6,6 @@
 #include <sys/resource.h>
 
 #include <assert.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -113,78 +112,8 @@ process_adopt_orphans(void)
 #if defined(HAVE_SUBREAPER)
 	prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL);
 #elif defined(HAVE_PROCCTL)
-	procctl(P_PID, 0, PROC_REAP_ACQUIRE, NULL);
+	procctl(P_PID, getpid(), PROC_REAP_ACQUIRE, NULL);
 #endif
-}
-
-/* Opened before a chroot; -1: not held. */
-static int held_children = -1, held_vmstat = -1;
-
-static FILE *
-open_held(int held, const char *path)
-{
-	int fd;
-	FILE *file;
-
-	if (held == -1)
-		return fopen(path, "re");
-	if (lseek(held, 0, SEEK_SET) == -1 ||
-	    (fd = fcntl(held, F_DUPFD_CLOEXEC, 0)) == -1)
-		return NULL;
-	if ((file = fdopen(fd, "r")) == NULL)
-		close(fd);
-	return file;
-}
-
-static FILE *
-open_children(void)
-{
-	char path[64];
-
-	snprintf(
-	    path, sizeof(path), "/proc/self/task/%ld/children", (long)getpid());
-	return open_held(held_children, path);
-}
-
-static FILE *
-open_vmstat(void)
-{
-	return open_held(held_vmstat, "/proc/vmstat");
-}
-
-/* A descriptor of `file`, which is closed; -1 if it is NULL. */
-static int
-keep_descriptor(FILE *file)
-{
-	int fd;
-
-	if (file == NULL)
-		return -1;
-	fd = fcntl(fileno(file), F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	fclose(file);
-	return fd;
-}
-
-void
-process_hold_statistics(void)
-{
-	held_children = keep_descriptor(open_children());
-	held_vmstat = keep_descriptor(open_vmstat());
-}
-
-void
-process_each_child(void (*visit)(pid_t pid, void *arg), void *arg)
-{
-	FILE *children = open_children();
-	char text[4096];
-	long pid;
-
-	if (children == NULL)
-		return;
-	setvbuf(children, text, _IOFBF, sizeof(text));
-	while (fscanf(children, "%ld", &pid) == 1)
-		visit((pid_t)pid, arg);
-	fclose(children);
 }
 
 void
@@ -198,6 +127,17 @@ process_kill_child(pid_t pid)
 	kill(pid, SIGKILL);
 }
 
+bool
+process_is_format_error(int error)
+{
+#if defined(ELIBBAD)
+	if (error == ELIBBAD)
+		return true;
+#endif
+	return error == ENOEXEC || error == EINVAL || error == EISDIR ||
+	    error == ELOOP;
+}
+
 void
 process_forbid_new_privileges(void)
 {
@@ -206,7 +146,7 @@ process_forbid_new_privileges(void)
 #elif defined(PROC_NO_NEW_PRIVS_CTL)
 	int enable = PROC_NO_NEW_PRIVS_ENABLE;
 
-	procctl(P_PID, 0, PROC_NO_NEW_PRIVS_CTL, &enable);
+	procctl(P_PID, getpid(), PROC_NO_NEW_PRIVS_CTL, &enable);
 #endif
 }
 
@@ -218,7 +158,7 @@ process_forbid_inspection(void)
 #elif defined(PROC_TRACE_CTL)
 	int off = PROC_TRACE_CTL_DISABLE;
 
-	procctl(P_PID, 0, PROC_TRACE_CTL, &off);
+	procctl(P_PID, getpid(), PROC_TRACE_CTL, &off);
 #endif
 }
 
@@ -230,69 +170,8 @@ process_die_with_parent(void)
 #elif defined(PROC_PDEATHSIG_CTL)
 	int s = SIGKILL;
 
-	procctl(P_PID, 0, PROC_PDEATHSIG_CTL, &s);
+	procctl(P_PID, getpid(), PROC_PDEATHSIG_CTL, &s);
 #endif
-}
-
-/* PF_EXITING of the kernel, in field 9 of /proc/PID/stat (proc(5)). */
-#define EXITING 0x4
-
-static bool
-thread_is_exiting(const char *path)
-{
-	char text[1024], *after_name;
-	unsigned long flags = EXITING;
-	FILE *file = fopen(path, "re");
-	size_t n;
-
-	if (file == NULL)
-		return true;
-	n = fread(text, 1, sizeof(text) - 1, file);
-	fclose(file);
-	text[n] = '\0';
-	/* The name, in parentheses, may hold anything. */
-	after_name = strrchr(text, ')');
-	if (after_name != NULL)
-		sscanf(after_name + 1, " %*c %*d %*d %*d %*d %*d %lu", &flags);
-	return (flags & EXITING) != 0;
-}
-
-bool
-process_is_exiting(pid_t pid)
-{
-	char path[64], thread[384];
-	bool is_exiting = true;
-	struct dirent *entry;
-	DIR *threads;
-
-	snprintf(path, sizeof(path), "/proc/%ld/task", (long)pid);
-	if ((threads = opendir(path)) == NULL)
-		return false;
-	while (is_exiting && (entry = readdir(threads)) != NULL) {
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(
-		    thread, sizeof(thread), "%s/%s/stat", path, entry->d_name);
-		is_exiting = thread_is_exiting(thread);
-	}
-	closedir(threads);
-	return is_exiting;
-}
-
-unsigned long
-process_count_oom_kills(void)
-{
-	FILE *statistics = open_vmstat();
-	unsigned long count = 0;
-	char line[128];
-
-	if (statistics == NULL)
-		return 0;
-	while (fgets(line, sizeof(line), statistics) != NULL)
-		if (sscanf(line, "oom_kill %lu", &count) == 1)
-			break;
-	fclose(statistics);
-	return count;
 }
 
 /* More than we will ever use; some systems say "unlimited". */

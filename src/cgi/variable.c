@@ -251,9 +251,3 @@ cgi_variable_is_computed(const char *name)
 {
 	return (cgi_variable_rules(name) & CGI_VARIABLE_COMPUTED) != 0;
 }
-
-bool
-cgi_variable_is_refused(const char *name)
-{
-	return (cgi_variable_rules(name) & CGI_VARIABLE_REFUSED) != 0;
-}

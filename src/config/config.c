@@ -29,9 +29,11 @@ config_map_fini(struct config_map *map)
 	free(map->host);
 	free(map->root);
 	free(map->script);
+	free(map->wsgi);
 	list_fini(&map->args);
 	list_fini(&map->index);
 	list_fini(&map->allow_names);
+	list_fini(&map->preload);
 	pairs_fini(&map->handlers);
 	pairs_fini(&map->environment);
 }

@@ -90,6 +90,8 @@ const struct option option_table[] = {
 	{ SECTION_POOL, "workers", OPTION_NUMBER, POOL(workers), "0",
 		0, 65536, NULL, "scripts that run at the same time; 0: 16 a "
 		"core" },
+	{ SECTION_POOL, "fork_servers", OPTION_NUMBER, POOL(fork_servers), "16",
+		0, 256, NULL, "fork servers that are kept, for each gateway" },
 	{ SECTION_POOL, "queue", OPTION_NUMBER, POOL(queue), "1024",
 		1, 65536, NULL, "requests that may wait for a worker, for each gateway" },
 	POOL_AND_MAP_TIME("queue_timeout", queue, "30s", 0,
@@ -145,9 +147,12 @@ const struct option option_table[] = {
 		0, 0, NULL, "an environment variable of the scripts" },
 
 	{ SECTION_MAP, "root", OPTION_DIRECTORY, MAP(root), NULL,
-		0, 0, NULL, "the directory of the scripts; this or script" },
+		0, 0, NULL, "the directory of the scripts; this, script or wsgi" },
 	{ SECTION_MAP, "script", OPTION_FILE, MAP(script), NULL,
-		0, 0, NULL, "the one script of this map; this or root" },
+		0, 0, NULL, "the one script of this map" },
+	{ SECTION_MAP, "wsgi", OPTION_WSGI, MAP(wsgi), NULL,
+		0, 0, NULL, "the one Python application of this map, "
+		"FILE:CALLABLE" },
 	{ SECTION_MAP, "args", OPTION_WORDS, MAP(args), NULL,
 		0, 0, NULL, "arguments of the script" },
 	{ SECTION_MAP, "host", OPTION_HOST, MAP(host), NULL,
@@ -169,6 +174,25 @@ const struct option option_table[] = {
 		MAP(trust_script_filename), "no",
 		0, 0, NULL, "whether the request's SCRIPT_FILENAME selects "
 		"the script, below root" },
+	{ SECTION_MAP, "start", OPTION_CHOICE, MAP(start), "exec",
+		0, 0, "exec|fork-server|python|perl", "how a worker comes to "
+		"be: a new program, or the fork of one that waits" },
+	{ SECTION_MAP, "preload", OPTION_WORDS, MAP(preload), "auto",
+		0, 0, NULL, "with start = python, modules to import ahead; "
+		"auto: what the script was seen to import; -NAME: not this "
+		"one; no: none" },
+	{ SECTION_MAP, "spare", OPTION_NUMBER, MAP(spare), "0",
+		0, 128, NULL, "workers of each fork server that wait for a "
+		"request" },
+	{ SECTION_MAP, "prestart", OPTION_BOOL, MAP(prestart), "no",
+		0, 0, NULL, "whether the fork server is started with the pool, "
+		"not with the first request" },
+	{ SECTION_MAP, "max_requests", OPTION_NUMBER, MAP(max_requests),
+		"10000", 0, 1000000000, NULL, "requests after which a fork "
+		"server is replaced; 0: never" },
+	{ SECTION_MAP, "idle", OPTION_TIME, MAP(idle), "5m",
+		0, TIME_MAX, NULL, "how long a fork server is kept that is not "
+		"used; 0: for ever" },
 	{ SECTION_MAP, "env.", OPTION_VARIABLE, MAP(environment), NULL,
 		0, 0, NULL, "an environment variable of the scripts; goes "
 		"before the pool's" },
@@ -184,7 +208,7 @@ static const char *const section_names[] = {"", "scgid", "pool", "map"};
 static const char *const type_names[] = {"yes|no", "number", "size", "time",
     "mode", "choice", "choice or file", "directory", "file", "host", "words",
     "names", "user", "group", "user", "group", "groups", "peers", "address",
-    "glob", "text", "file", "path"};
+    "glob", "text", "file", "path", "application"};
 
 static bool
 option_is_family(const struct option *o)

@@ -47,7 +47,9 @@ paths_remember(
 	added = &bigger[p->path_count - 1];
 	added->file = strdup(p->file);
 	added->key = strdup(key);
-	added->path = strdup(path);
+	added->path = o->type != OPTION_WSGI
+	    ? strdup(path)
+	    : strndup(path, config_wsgi_file_length(path));
 	added->line = p->line;
 	added->map = p->map_count - 1;
 	added->is_directory = o->type == OPTION_DIRECTORY;

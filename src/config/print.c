@@ -51,6 +51,7 @@ is_given(const struct option *o, const void *member)
 	case OPTION_FILE:
 	case OPTION_HOST:
 	case OPTION_URL_PATH:
+	case OPTION_WSGI:
 		return *(char *const *)member != NULL;
 	case OPTION_USER:
 	case OPTION_GROUP:

@@ -264,7 +264,7 @@ section_set(struct parse *p, const char *key, const char *value)
 		result = include_add(p, value, why);
 	else if (result == 0 && p->section == SECTION_MAP &&
 	    (o->type == OPTION_DIRECTORY || o->type == OPTION_FILE ||
-		o->type == OPTION_HANDLER) &&
+		o->type == OPTION_HANDLER || o->type == OPTION_WSGI) &&
 	    paths_remember(p, o, key, value) == -1)
 		result = option_fail(why, "out of memory");
 	if (result == 0 && o->type == OPTION_LISTEN)
@@ -376,28 +376,94 @@ end_pool(struct parse *p, struct config_pool *pool)
 		pool->group.gid = pool->user.gid;
 }
 
+/* check_preload: "auto" or "no" or names; "-NAME" goes with what is learned. */
+static void
+check_preload(struct parse *p, const struct config_map *map)
+{
+	const struct config_list *list = &map->preload;
+	unsigned line = given_line(p, "preload");
+
+	if (line != 0 && map->start != START_PYTHON &&
+	    (list->count != 1 || strcmp(list->items[0], "auto") != 0))
+		parse_error(
+		    p, p->file, line, "preload goes with start = python");
+	for (size_t i = 0; i < list->count; i++) {
+		const char *name = list->items[i];
+
+		if (strcmp(name, "no") == 0 && list->count > 1)
+			parse_error(
+			    p, p->file, line, "preload: 'no' stands alone");
+		name += *name == '-';
+		if (!python_is_name(name))
+			parse_error(p, p->file, line,
+			    "preload: '%s' is not the name of a module",
+			    list->items[i]);
+	}
+}
+
+/* check_start: what is said of fork servers, where there are none. */
+static void
+check_start(struct parse *p, const struct config_map *map)
+{
+	bool is_exec = map->start == START_EXEC;
+
+	check_preload(p, map);
+	if (map->start == START_PERL && map->wsgi != NULL)
+		parse_error(p, p->file, given_line(p, "start"),
+		    "start = perl does not go with wsgi, which is Python");
+	if (is_exec && map->spare > 0)
+		parse_error(p, p->file, given_line(p, "spare"),
+		    "spare goes with a fork server; this map has start = exec");
+	if (is_exec && map->prestart)
+		parse_error(p, p->file, given_line(p, "prestart"),
+		    "prestart goes with a fork server; this map has start = "
+		    "exec");
+	else if (map->prestart && map->root != NULL)
+		parse_error(p, p->file, given_line(p, "prestart"),
+		    "prestart goes with one script; this map has a root");
+}
+
+/* last_of: the line of the one that was given later. */
+static unsigned
+last_of(struct parse *p, const char *one, const char *other)
+{
+	unsigned a = given_line(p, one), b = given_line(p, other);
+
+	return a > b ? a : b;
+}
+
 static void
 end_map(struct parse *p, const struct config_map *map)
 {
+	static const char *const kinds[] = {"root", "script", "wsgi"};
 	static const char *const of_root[] = {
 	    "index", "allow_names", "trust_script_filename"};
-	unsigned root = given_line(p, "root");
-	unsigned script = given_line(p, "script"), line;
+	const char *kind = NULL;
+	unsigned line;
 
-	if (root == 0 && script == 0)
+	check_start(p, map);
+	for (size_t i = 0; i < 3; i++) {
+		if (given_line(p, kinds[i]) == 0)
+			continue;
+		if (kind != NULL)
+			parse_error(p, p->file, last_of(p, kind, kinds[i]),
+			    "map [%s] has both %s and %s", p->section_name,
+			    kind, kinds[i]);
+		kind = kinds[i];
+	}
+	if (kind == NULL)
 		parse_error(p, p->file, p->section_line,
-		    "map [%s] has neither root nor script", p->section_name);
-	if (root != 0 && script != 0)
-		parse_error(p, p->file, root > script ? root : script,
-		    "map [%s] has both root and script", p->section_name);
-	if (root != 0 || script == 0)
+		    "map [%s] has none of root, script and wsgi",
+		    p->section_name);
+	if (kind == NULL || given_line(p, "root") != 0)
 		return;
 	/* "trust_script_filename = no" is true of a script, too. */
 	for (size_t i = 0; i < (map->trust_script_filename ? 3 : 2); i++)
 		if ((line = given_line(p, of_root[i])) != 0)
 			parse_error(p, p->file, line,
-			    "%s goes with root; this map has a script",
-			    of_root[i]);
+			    "%s goes with root; this map has a %s", of_root[i],
+			    strcmp(kind, "wsgi") == 0 ? "Python application"
+						      : "script");
 }
 
 void

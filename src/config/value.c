@@ -224,6 +224,14 @@ set_path(const struct option *o, const char *text, void *member, char *why)
 }
 
 static int
+set_application(const char *text, void *member, char *why)
+{
+	if (python_check_application(text, why) == -1)
+		return -1;
+	return set_text(text, member, why);
+}
+
+static int
 set_host(const char *text, void *member, char *why)
 {
 	const char *colon = strchr(text, ':');
@@ -469,6 +477,8 @@ option_set(const struct option *o, const char *key, const char *text,
 		return add_variable(member, name, text, why);
 	case OPTION_URL_PATH:
 		return set_url_path(text, member, why);
+	case OPTION_WSGI:
+		return set_application(text, member, why);
 	case OPTION_HANDLER:
 		return add_handler(member, name, text, why);
 	case OPTION_INCLUDE:

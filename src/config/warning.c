@@ -3,7 +3,11 @@
  */
 #include "config/config.h"
 
+#include <sys/socket.h>
+
 #include <unistd.h>
+
+#include "base/fd.h"
 
 /*
  * Users keep tenants apart: processes of one user may signal each other, and
@@ -33,9 +37,28 @@ warn_users(const struct config *config, size_t place, struct buffer *warnings)
 	}
 }
 
+/* Where a Unix socket cannot be reset, a crash looks like success. */
+static void
+warn_endings(const struct config_pool *pool, struct buffer *warnings)
+{
+	for (size_t i = 0; i < pool->listener_count; i++) {
+		const struct config_listener *l = &pool->listeners[i];
+
+		if (l->address.ss_family != AF_UNIX)
+			continue;
+		buffer_printf(warnings,
+		    "%s:%u: pool '%s' listens on %s: on this system a response "
+		    "that breaks off looks whole to who is connected to a Unix "
+		    "socket; a port of the loopback interface does better\n",
+		    pool->file, l->line, pool->name, l->text);
+	}
+}
+
 void
 config_warn(const struct config *config, struct buffer *warnings)
 {
+	for (size_t i = 0; i < config->pool_count && !fd_unix_has_reset(); i++)
+		warn_endings(&config->pools[i], warnings);
 	if (geteuid() != 0)
 		return;
 	for (size_t i = 0; i < config->pool_count; i++)

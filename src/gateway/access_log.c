@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "gateway/servers.h"
 
 struct line {
 	bool is_json;
@@ -170,6 +171,8 @@ add_fields(struct line *l, const struct request *r)
 	add_time(l, "user_ms", r->user_time);
 	add_time(l, "sys_ms", r->system_time);
 	add_number(l, "rss_kb", r->peak_memory);
+	add_word(l, "start",
+	    r->run.status_known ? servers_start_name(r->run.start) : "none");
 }
 
 void

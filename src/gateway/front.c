@@ -9,7 +9,6 @@
  */
 #include "gateway/front.h"
 
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <errno.h>
@@ -89,7 +88,7 @@ front_wait_writable(struct request *r)
 	event_assign(&r->front_event, r->gateway->base, r->front_fd,
 	    EV_WRITE | EV_PERSIST, front_on_writable, r);
 	event_add(&r->front_event, NULL);
-	ioctl(r->front_fd, TIOCOUTQ, &r->unsent);
+	r->unsent = fd_count_unsent(r->front_fd);
 	relay_pause(r);
 }
 
@@ -161,9 +160,9 @@ front_on_writable(evutil_socket_t fd, short what, void *arg)
 bool
 front_has_progressed(struct request *r)
 {
-	int unsent = 0;
+	int unsent = fd_count_unsent(r->front_fd);
 
-	if (ioctl(r->front_fd, TIOCOUTQ, &unsent) == -1 || unsent == r->unsent)
+	if (unsent == -1 || unsent == r->unsent)
 		return false;
 	r->unsent = unsent;
 	relay_note_stall(r);

@@ -229,8 +229,8 @@ reserve_descriptors(struct gateway *g)
 	g->slots = (g->pool->workers + gateways - 1) / gateways;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
 		limit.rlim_cur = 256;
-	fixed =
-	    DESCRIPTORS_FIXED + g->pool->launchers + g->pool->listener_count;
+	fixed = (rlim_t)(DESCRIPTORS_FIXED + g->pool->launchers +
+	    g->pool->listener_count);
 	room = limit.rlim_cur > fixed ? limit.rlim_cur - fixed
 				      : 2 * DESCRIPTORS_WORKER;
 	if ((rlim_t)g->slots * DESCRIPTORS_WORKER > room / 2) {
@@ -318,6 +318,7 @@ finish(struct gateway *g)
 	fd_close(&g->null_fd);
 	counters_close(g);
 	free(g->usage);
+	servers_free(g);
 	if (g->base != NULL)
 		event_base_free(g->base);
 	free(g->listeners);
@@ -367,6 +368,7 @@ gateway_run(const struct gateway_options *options)
 	g->next_run = 1;
 	TAILQ_INIT(&g->requests);
 	TAILQ_INIT(&g->waiting);
+	TAILQ_INIT(&g->servers);
 	reserve_descriptors(g);
 	result = start(g, options);
 	if (options->counters > STDERR_FILENO)

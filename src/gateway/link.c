@@ -38,6 +38,7 @@ introduce(struct request *r, const struct protocol_message *m)
 	if (r->run.is_introduced)
 		return;
 	r->run.is_introduced = true;
+	r->run.start = m->start;
 	r->pid = (pid_t)m->pid;
 	free(r->script);
 	r->script = strdup(m->text);
@@ -94,6 +95,7 @@ worker_exited(struct request *r, const struct protocol_message *m)
 	r->run.cpu_time = m->user_time + m->system_time;
 	r->run.hint = m->reason;
 	r->run.group_left = m->group_left;
+	counter_add(r->gateway, COUNTER_RUNS + m->start, 1);
 	r->gone_at = clock_now();
 	r->user_time += m->user_time;
 	r->system_time += m->system_time;
@@ -125,6 +127,7 @@ link_lost(struct link *link)
 
 	log_warnx("lost a launcher with %u workers", link->workers);
 	link_stop(link);
+	servers_link_lost(link);
 	while ((r = find_user(link)) != NULL) {
 		r->run.link = NULL;
 		if (r->run.is_gone)
@@ -162,6 +165,8 @@ link_on_readable(evutil_socket_t fd, short what, void *arg)
 		link_lost(link);
 	} else if (m.type == PROTOCOL_HELLO) {
 		pulse_hello(link);
+	} else if (m.type == PROTOCOL_SERVER) {
+		servers_told(link, &m);
 	} else if ((r = find_request(link, m.request)) != NULL) {
 		if (m.type == PROTOCOL_STARTED)
 			worker_started(r, &m);
@@ -210,7 +215,7 @@ link_stop(struct link *link)
 	fd_close(&link->fd);
 }
 
-struct link *
+static struct link *
 link_least_loaded(struct gateway *g)
 {
 	struct link *best = NULL;
@@ -225,6 +230,16 @@ link_least_loaded(struct gateway *g)
 			best = link;
 	}
 	return best;
+}
+
+struct link *
+link_choose(struct gateway *g, const struct request *r)
+{
+	struct link *first = &g->links[0];
+
+	if (r->map->start == START_EXEC || first->fd == -1)
+		return link_least_loaded(g);
+	return event_pending(&first->writable, EV_WRITE, NULL) ? NULL : first;
 }
 
 int

@@ -12,9 +12,7 @@
 void
 pulse_send(struct gateway *g)
 {
-	struct gateway_pulse pulse = {.served = g->served,
-	    .failed = g->failed,
-	    .open = g->open_count,
+	struct gateway_pulse pulse = {.open = g->open_count,
 	    .waiting = g->waiting_count,
 	    .workers = g->slots_used,
 	    .slots = g->slots,
@@ -38,13 +36,4 @@ pulse_hello(struct link *link)
 			return;
 	g->has_lived = true;
 	pulse_send(g);
-}
-
-void
-pulse_count(struct gateway *g, const struct request *r)
-{
-	if (r->reason == REASON_NONE)
-		g->served++;
-	else
-		g->failed++;
 }

@@ -11,25 +11,30 @@
 
 #define REDIRECTS_MAX 5
 
-static const struct config_map *
-find_map(struct request *r, const char *location, struct buffer *path)
+/* The rule that `location` breaks, or NULL with the map that takes it or NULL.
+ */
+static const char *
+find_map(struct request *r, const char *location, struct buffer *path,
+    const struct config_map **map)
 {
-	size_t length = strcspn(location, "?#");
+	const char *rule =
+	    cgi_decode_path(location, strcspn(location, "?#"), path);
 
-	if (cgi_decode_path(location, length, path) != NULL)
-		return NULL;
-	return config_find_map(
-	    r->gateway->pool, path->data, request_param(r, "HTTP_HOST"));
+	*map = rule != NULL ? NULL
+			    : config_find_map(r->gateway->pool, path->data,
+				  request_param(r, "HTTP_HOST"));
+	return rule;
 }
 
 bool
 redirect_wanted(struct request *r, const char *location)
 {
 	struct buffer path = {0};
-	bool found = find_map(r, location, &path) != NULL;
+	const struct config_map *map;
+	const char *rule = find_map(r, location, &path, &map);
 
 	buffer_fini(&path);
-	return found;
+	return map != NULL || rule == cgi_rule_no_memory;
 }
 
 /* Parameters that describe the old path or the old body. */
@@ -81,7 +86,7 @@ redirect_prepare(struct request *r, const char *location)
 		request_fail(r, REASON_REDIRECT_LOOP, detail);
 		return;
 	}
-	map = find_map(r, location, &path);
+	find_map(r, location, &path, &map);
 	if (map == NULL ||
 	    write_params(r, location, path.data, &params) == -1) {
 		buffer_fini(&path);

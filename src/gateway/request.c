@@ -262,10 +262,8 @@ request_free(struct request *r)
 		    r->body_cut);
 	request_introduced(r);
 	if (r->in.length > 0 &&
-	    (r->header.params != NULL || r->reason != REASON_CLIENT_ABORTED)) {
+	    (r->header.params != NULL || r->reason != REASON_CLIENT_ABORTED))
 		account(r);
-		pulse_count(g, r);
-	}
 	request_set_state(r, REQUEST_CLOSED);
 	TAILQ_REMOVE(&g->requests, r, entry);
 	g->open_count--;

@@ -132,7 +132,7 @@ schedule_dispatch(struct gateway *g)
 	g->is_dispatching = true;
 	while ((r = TAILQ_FIRST(&g->waiting)) != NULL &&
 	    g->slots_used < g->slots) {
-		if ((link = link_least_loaded(g)) == NULL ||
+		if ((link = link_choose(g, r)) == NULL ||
 		    !start_request(r, link))
 			break;
 	}
@@ -145,10 +145,10 @@ schedule_dispatch(struct gateway *g)
  * watched from the moment its worker has turned out to live longer than most.
  */
 static bool
-can_start(struct gateway *g)
+can_start(struct gateway *g, const struct request *r)
 {
 	return g->waiting_count == 1 && g->slots_used < g->slots &&
-	    !g->is_dispatching && link_least_loaded(g) != NULL;
+	    !g->is_dispatching && link_choose(g, r) != NULL;
 }
 
 void
@@ -171,7 +171,7 @@ schedule_add(struct request *r, bool at_head)
 		TAILQ_INSERT_TAIL(&g->waiting, r, queue_entry);
 	g->waiting_count++;
 	request_set_timer(r, wait > 0 ? wait : 1);
-	if (!can_start(g))
+	if (!can_start(g, r))
 		front_watch(r);
 	schedule_dispatch(g);
 }

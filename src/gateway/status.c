@@ -78,6 +78,8 @@ gather(struct status_page *p, const struct request *r, const char *query)
 	if (p->uptime < 0)
 		p->uptime = 0;
 	p->failures = counter_failures(g);
+	for (size_t i = 0; i < g->pool->map_count; i++)
+		p->has_servers |= g->pool->maps[i].start != START_EXEC;
 	p->order = find_order(query);
 	p->script_count = usage_sort(g->usage, p->order, p->scripts);
 }

@@ -21,7 +21,7 @@ static const char style[] =
     "body{margin:0 auto;max-width:76rem;padding:1rem;background:var(--bg);"
     "color:var(--fg);font:15px/1.45 system-ui,sans-serif}"
     "h1{font-size:1.45rem;margin:.2rem 0}"
-    "h2{font-size:1.05rem;margin:0 0 .6rem}"
+    "h2{font-size:1.05rem;margin:0 0 .6rem}*+h2{margin-top:1.2rem}"
     "p{margin:.3rem 0}.dim,small{color:var(--dim);font-size:.85rem}"
     "a{color:var(--bar)}section{background:var(--card);border:1px solid "
     "var(--line);border-radius:8px;padding:.9rem 1rem;margin:1rem 0 0}"
@@ -88,9 +88,10 @@ put_head(struct status_page *p)
 	if (g->pool->gateways > 1 && g->sharing > 1)
 		status_print(p,
 		    "<p class=\"dim\">The pool has %u gateways: counters and "
-		    "times are those of all, the lists of open requests and "
-		    "of scripts are of this one.</p>\n",
-		    g->pool->gateways);
+		    "times are those of all, the lists of open requests%s "
+		    "and of scripts are of this one.</p>\n",
+		    g->pool->gateways,
+		    p->has_servers ? ", of fork servers" : "");
 	else if (g->pool->gateways > 1)
 		status_print(p,
 		    "<p class=\"dim\">The pool has %u gateways: everything "
@@ -149,6 +150,9 @@ put_time_cells(struct status_page *p, const struct request *r)
 	status_print(p, "<td data-l=\"state\">%s</td><td data-l=\"client\">",
 	    status_what(r));
 	status_put(p, STATUS_HTML, client != NULL ? client : "-");
+	if (p->has_servers)
+		status_print(
+		    p, "</td><td data-l=\"start\">%s", status_start(r));
 	if (r->pid > 0)
 		status_print(p, "</td><td class=\"n\" data-l=\"pid\">%ld</td>",
 		    (long)r->pid);
@@ -190,8 +194,9 @@ put_open(struct status_page *p)
 			status_print(p,
 			    "<table class=\"t\"><thead><tr><th>script, "
 			    "request<th class=\"n\">open for<th>state<th>"
-			    "client<th class=\"n\">pid<th class=\"n\">in / "
-			    "out</tr></thead><tbody>\n");
+			    "client%s<th class=\"n\">pid<th class=\"n\">in / "
+			    "out</tr></thead><tbody>\n",
+			    p->has_servers ? "<th>start" : "");
 		put_open_row(p, r);
 	}
 	if (listed > 0)
@@ -384,6 +389,7 @@ status_write_html(struct status_page *p)
 	put_latency(p);
 	put_failures(p);
 	status_print(p, "</div>\n");
+	status_write_html_servers(p);
 	put_scripts(p);
 	status_print(p, "</body></html>\n");
 }

@@ -59,6 +59,12 @@ put_totals(struct status_page *p)
 	put_seconds(p, "queue_seconds", v[COUNTER_QUEUE_TIME]);
 	put_seconds(p, "user_seconds", v[COUNTER_USER_TIME]);
 	put_seconds(p, "system_seconds", v[COUNTER_SYSTEM_TIME]);
+	status_print(p, "\"worker_runs\":{");
+	for (unsigned i = START_EXEC; i <= START_PERL; i++)
+		put_value(p, servers_start_name(i), v[COUNTER_RUNS + i]);
+	end(p, "},");
+	put_value(p, "fork_servers_started", v[COUNTER_SERVERS_READY]);
+	put_value(p, "fork_servers_refused", v[COUNTER_SERVERS_REFUSED]);
 }
 
 static void
@@ -106,9 +112,50 @@ put_open(struct status_page *p)
 		put_text(p, "method", request_param(r, "REQUEST_METHOD"));
 		put_text(p, "path", r->path.data);
 		put_text(p, "script", r->script);
+		put_text(
+		    p, "start", r->run.is_introduced ? status_start(r) : NULL);
 		put_value(p, "pid", r->pid > 0 ? (uint64_t)r->pid : 0);
 		put_value(p, "received_bytes", (uint64_t)r->body_received);
 		put_value(p, "sent_bytes", (uint64_t)r->body_sent);
+		end(p, "},");
+	}
+	end(p, "],");
+}
+
+static void
+put_server(struct status_page *p, const struct server *s)
+{
+	int64_t end_or_now = s->ended_at != 0 ? s->ended_at : p->now;
+
+	put_text(p, "program", s->what);
+	put_text(p, "start", servers_start_name(s->kind));
+	if (s->is_refused)
+		return;
+	put_value(p, "pid", (uint64_t)s->pid);
+	put_seconds(p, "age_seconds", (uint64_t)(end_or_now - s->started_at));
+	put_value(p, "requests", s->requests);
+	put_value(p, "memory_kib", (uint64_t)s->memory);
+}
+
+static void
+put_servers(struct status_page *p)
+{
+	const struct server *s = NULL;
+
+	status_print(p, "\"fork_servers\":[");
+	while ((s = status_next_server(p, s)) != NULL) {
+		status_print(p, "{");
+		put_server(p, s);
+		end(p, "},");
+	}
+	end(p, "],\"fork_servers_ended\":[");
+	while ((s = status_next_ended(p, s)) != NULL) {
+		status_print(p, "{");
+		put_server(p, s);
+		put_text(p, "what", s->is_refused ? "refused" : "ended");
+		put_seconds(
+		    p, "ended_seconds_ago", (uint64_t)(p->now - s->ended_at));
+		put_text(p, "why", s->why);
 		end(p, "},");
 	}
 	end(p, "],");
@@ -146,6 +193,7 @@ status_write_json(struct status_page *p)
 	put_latency(p);
 	put_failures(p);
 	put_open(p);
+	put_servers(p);
 	status_print(p, "\"scripts\":[");
 	for (size_t i = 0; i < p->script_count; i++)
 		put_script(p, p->scripts[i]);

@@ -7,6 +7,7 @@
  * Without one both take it, and nothing is lost but a word in a listing.
  */
 #include <inttypes.h>
+#include <string.h>
 
 #include "gateway/status_page.h"
 
@@ -19,18 +20,31 @@ put_family(
 	status_print(p, "# HELP scgid_%s %s\n", name, help);
 }
 
+static void
+begin_name(struct status_page *p, const char *name)
+{
+	status_print(p, "scgid_%s{pool=\"", name);
+	status_put(p, STATUS_METRIC, p->gateway->pool->name);
+	status_print(p, "\"");
+}
+
+static void
+put_label(struct status_page *p, const char *label, const char *value)
+{
+	status_print(p, ",%s=\"", label);
+	status_put(p, STATUS_METRIC, value);
+	status_print(p, "\"");
+}
+
 /* The start of a sample; `label` may be NULL. */
 static void
 put_name(struct status_page *p, const char *name, const char *label,
     const char *value)
 {
-	status_print(p, "scgid_%s{pool=\"", name);
-	status_put(p, STATUS_METRIC, p->gateway->pool->name);
-	if (label != NULL) {
-		status_print(p, "\",%s=\"", label);
-		status_put(p, STATUS_METRIC, value);
-	}
-	status_print(p, "\"} ");
+	begin_name(p, name);
+	if (label != NULL)
+		put_label(p, label, value);
+	status_print(p, "} ");
 }
 
 static void
@@ -73,7 +87,7 @@ put_totals(struct status_page *p)
 	    "Gateways of the pool that these numbers are the sum of.",
 	    p->gateway->sharing);
 	put_one(p, "start_time_seconds", "gauge",
-	    "When the oldest gateway was started, in unix time.",
+	    "Since when the totals are counted, in unix time.",
 	    v[COUNTER_STARTED]);
 	put_one(p, "open_requests", "gauge",
 	    "Requests that are not over, and connections that may become one.",
@@ -140,6 +154,95 @@ put_latency(struct status_page *p)
 	put_number(p, so_far);
 }
 
+static void
+put_runs(struct status_page *p)
+{
+	put_family(p, "worker_runs_total", NULL,
+	    "Workers that ended, by how they were started.");
+	for (unsigned i = START_EXEC; i <= START_PERL; i++) {
+		put_name(
+		    p, "worker_runs_total", "start", servers_start_name(i));
+		put_number(p, p->values[COUNTER_RUNS + i]);
+	}
+	put_one(p, "fork_servers_started_total", NULL,
+	    "Fork servers that became ready.",
+	    p->values[COUNTER_SERVERS_READY]);
+	put_one(p, "fork_servers_refused_total", NULL,
+	    "Fork servers that could not be.",
+	    p->values[COUNTER_SERVERS_REFUSED]);
+}
+
+/* Those that serve the same program are told of together. */
+static bool
+is_same(const struct server *a, const struct server *b)
+{
+	return a->kind == b->kind && a->what != NULL && b->what != NULL &&
+	    strcmp(a->what, b->what) == 0;
+}
+
+static bool
+is_first_of_program(const struct status_page *p, const struct server *s)
+{
+	const struct server *other = NULL;
+
+	do
+		other = status_next_server(p, other);
+	while (other != s && !is_same(other, s));
+	return other == s;
+}
+
+enum server_sum {
+	SUM_COUNT,
+	SUM_REQUESTS,
+	SUM_MEMORY
+};
+
+static uint64_t
+sum(const struct status_page *p, const struct server *like,
+    enum server_sum what)
+{
+	const struct server *s = NULL;
+	uint64_t total = 0;
+
+	while ((s = status_next_server(p, s)) != NULL)
+		if (s == like || is_same(s, like))
+			total += what == SUM_COUNT ? 1
+			    : what == SUM_REQUESTS ? s->requests
+						   : (uint64_t)s->memory * 1024;
+	return total;
+}
+
+/* Of this gateway alone; one that is replaced begins anew. */
+static void
+put_servers(struct status_page *p)
+{
+	static const struct {
+		const char *name, *help;
+	} families[] = {
+	    [SUM_COUNT] = {"fork_servers",
+		"Fork servers that serve, in the gateway that answers."},
+	    [SUM_REQUESTS] = {"fork_server_requests",
+		"Requests that those that serve have had."},
+	    [SUM_MEMORY] = {"fork_server_memory_bytes",
+		"Resident memory of those that serve, at their last request."}};
+	const struct server *s = NULL;
+
+	for (enum server_sum i = SUM_COUNT; i <= SUM_MEMORY; i++) {
+		if (status_next_server(p, NULL) != NULL)
+			put_family(
+			    p, families[i].name, "gauge", families[i].help);
+		while ((s = status_next_server(p, s)) != NULL) {
+			if (!is_first_of_program(p, s))
+				continue;
+			begin_name(p, families[i].name);
+			put_label(p, "program", s->what);
+			put_label(p, "start", servers_start_name(s->kind));
+			status_print(p, "} ");
+			put_number(p, sum(p, s, i));
+		}
+	}
+}
+
 /* Of this gateway alone; a script comes and goes with its place in the table.
  */
 static void
@@ -183,6 +286,8 @@ status_write_metrics(struct status_page *p)
 	put_totals(p);
 	put_by_kind(p);
 	put_latency(p);
+	put_runs(p);
+	put_servers(p);
 	if (p->script_count > 0)
 		put_scripts(p);
 	status_print(p, "# EOF\n");

@@ -149,6 +149,33 @@ status_next_open(const struct status_page *p, const struct request *after)
 	return r == p->asking && r != NULL ? TAILQ_NEXT(r, entry) : r;
 }
 
+/* Those that serve come first in the list. */
+const struct server *
+status_next_server(const struct status_page *p, const struct server *after)
+{
+	const struct server *s = after == NULL
+	    ? TAILQ_FIRST(&p->gateway->servers)
+	    : TAILQ_NEXT(after, entry);
+
+	return s != NULL && s->ended_at == 0 ? s : NULL;
+}
+
+const struct server *
+status_next_ended(const struct status_page *p, const struct server *after)
+{
+	const struct server *s = after == NULL
+	    ? TAILQ_LAST(&p->gateway->servers, server_list)
+	    : TAILQ_PREV(after, server_list, entry);
+
+	return s != NULL && s->ended_at != 0 ? s : NULL;
+}
+
+const char *
+status_start(const struct request *r)
+{
+	return r->run.is_introduced ? servers_start_name(r->run.start) : "-";
+}
+
 const char *
 status_what(const struct request *r)
 {

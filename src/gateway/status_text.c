@@ -23,8 +23,8 @@ put_totals(struct status_page *p)
 	if (g->pool->gateways > 1)
 		status_print(p,
 		    g->sharing > 1
-			? "open requests and scripts are this gateway's, the "
-			  "rest is of all\n"
+			? "open requests, fork servers and scripts are this "
+			  "gateway's, the rest is of all\n"
 			: "all numbers are this gateway's\n");
 	status_print(p,
 	    "requests %" PRIu64 "  failed %" PRIu64 "  slow %" PRIu64
@@ -85,20 +85,23 @@ put_open(struct status_page *p)
 	const struct request *r = NULL;
 	char age[STATUS_HUMAN_SIZE], in[STATUS_HUMAN_SIZE];
 	char out[STATUS_HUMAN_SIZE];
-	const char *client;
+	const char *client, *start = p->has_servers ? "START" : "";
+	int width = p->has_servers ? 12 : 0;
 	unsigned listed = 0;
 
 	while ((r = status_next_open(p, r)) != NULL) {
 		if (listed == 0)
-			status_print(p, "\n%10s %-14s %7s %9s %9s %-15s %s\n",
-			    "OPEN FOR", "STATE", "PID", "IN", "OUT", "CLIENT",
-			    "SCRIPT OR PATH");
+			status_print(p,
+			    "\n%10s %-14s %-*s%7s %9s %9s %-15s %s\n",
+			    "OPEN FOR", "STATE", width, start, "PID", "IN",
+			    "OUT", "CLIENT", "SCRIPT OR PATH");
 		if (++listed > STATUS_OPEN_MAX)
 			break;
 		client = request_param(r, "REMOTE_ADDR");
-		status_print(p, "%10s %-14s %7ld %9s %9s ",
+		start = p->has_servers ? status_start(r) : "";
+		status_print(p, "%10s %-14s %-*s%7ld %9s %9s ",
 		    status_duration(age, p->now - r->accepted_at),
-		    status_what(r), (long)r->pid,
+		    status_what(r), width, start, (long)r->pid,
 		    status_size(in, (uint64_t)r->body_received),
 		    status_size(out, (uint64_t)r->body_sent));
 		status_put(p, STATUS_TEXT, client != NULL ? client : "-");
@@ -134,6 +137,51 @@ put_scripts(struct status_page *p)
 	}
 }
 
+static void
+put_serving(struct status_page *p)
+{
+	const struct server *s = status_next_server(p, NULL);
+	char age[STATUS_HUMAN_SIZE], memory[STATUS_HUMAN_SIZE];
+
+	if (s != NULL)
+		status_print(p, "\n%10s %10s %7s %12s %10s FORK SERVER\n",
+		    "REQUESTS", "AGE", "PID", "START", "MEMORY");
+	for (; s != NULL; s = status_next_server(p, s)) {
+		status_print(p, "%10" PRIu64 " %10s %7ld %12s %10s ",
+		    s->requests, status_duration(age, p->now - s->started_at),
+		    (long)s->pid, servers_start_name(s->kind),
+		    status_size(memory, (uint64_t)s->memory * 1024));
+		status_put(p, STATUS_TEXT, s->what);
+		status_print(p, "\n");
+	}
+}
+
+static void
+put_ended(struct status_page *p)
+{
+	const struct server *s = status_next_ended(p, NULL);
+	char age[STATUS_HUMAN_SIZE];
+
+	if (s != NULL)
+		status_print(p,
+		    "\n%10s %10s %12s FORK SERVER THAT ENDED, OR "
+		    "COULD NOT BE\n",
+		    "REQUESTS", "AGO", "START");
+	for (; s != NULL; s = status_next_ended(p, s)) {
+		if (s->is_refused)
+			status_print(p, "%10s", "refused");
+		else
+			status_print(p, "%10" PRIu64, s->requests);
+		status_print(p, " %10s %12s ",
+		    status_duration(age, p->now - s->ended_at),
+		    servers_start_name(s->kind));
+		status_put(p, STATUS_TEXT, s->what);
+		status_print(p, ": ");
+		status_put(p, STATUS_TEXT, s->why);
+		status_print(p, "\n");
+	}
+}
+
 void
 status_write_text(struct status_page *p)
 {
@@ -141,5 +189,7 @@ status_write_text(struct status_page *p)
 	put_open(p);
 	put_latency(p);
 	put_failures(p);
+	put_serving(p);
+	put_ended(p);
 	put_scripts(p);
 }

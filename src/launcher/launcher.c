@@ -1,6 +1,5 @@
 /*
- * launcher.c: the launcher's loop.  Owns the workers' pids: a pid is signalled
- * only while this process has not reaped it, so never a recycled one.
+ * launcher.c: the launcher's loop: messages, and the dead.
  *
  * Signals are blocked but inside ppoll, and SIGCHLD's handler does nothing: it
  * only ends the wait.
@@ -24,180 +23,12 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "launcher/protocol.h"
-#include "launcher/start.h"
-#include "launcher/stray.h"
-
-#define BUCKETS 256
+#include "launcher/core.h"
+#include "launcher/fork_servers.h"
+#include "launcher/worker.h"
 
 /* How often to look for strays while workers run; microseconds. */
 #define SCAN_INTERVAL 1000000
-
-struct worker {
-	LIST_ENTRY(worker) entry;
-	pid_t pid; /* and its process group */
-	uint32_t request;
-	uint64_t number;    /* in the order of their starts */
-	int64_t started_at; /* clock_now */
-	bool is_killed;	    /* by us */
-	bool is_reaped;	    /* only others of its group are left */
-	char script[];
-};
-
-LIST_HEAD(worker_list, worker);
-
-struct launcher {
-	const struct config_pool *pool; /* borrowed */
-	int gateway;			/* borrowed */
-	struct limits limits;
-	bool gateway_lost;
-	bool is_betrayed;	 /* the gateway broke the protocol */
-	unsigned running;	 /* workers not yet reaped */
-	unsigned long oom_kills; /* of the kernel, when last counted */
-	uint64_t newest;	 /* number of the last one started */
-	struct worker_list workers[BUCKETS]; /* by pid */
-	struct stray_list strays;
-	bool is_scan_due; /* somebody exited since, or there are strays */
-	int64_t scanned_at;
-};
-
-static struct worker_list *
-bucket_of(struct launcher *l, pid_t pid)
-{
-	return &l->workers[(unsigned)pid % BUCKETS];
-}
-
-static struct worker *
-find_by_pid(struct launcher *l, pid_t pid)
-{
-	struct worker *w;
-
-	LIST_FOREACH (w, bucket_of(l, pid), entry)
-		if (w->pid == pid && !w->is_reaped)
-			return w;
-	return NULL;
-}
-
-static struct worker *
-find_reaped(struct launcher *l, pid_t pid)
-{
-	struct worker *w;
-
-	LIST_FOREACH (w, bucket_of(l, pid), entry)
-		if (w->pid == pid && w->is_reaped)
-			return w;
-	return NULL;
-}
-
-static struct worker *
-find_by_request(struct launcher *l, uint32_t request)
-{
-	struct worker *w;
-
-	for (size_t i = 0; i < BUCKETS; i++)
-		LIST_FOREACH (w, &l->workers[i], entry)
-			if (w->request == request)
-				return w;
-	return NULL;
-}
-
-static void
-forget(struct worker *w)
-{
-	LIST_REMOVE(w, entry);
-	free(w);
-}
-
-static void
-tell(struct launcher *l, const struct protocol_message *m)
-{
-	if (protocol_send(l->gateway, m, NULL, true) == -1)
-		l->gateway_lost = true;
-}
-
-static void
-tell_failed(struct launcher *l, uint32_t request, enum reason reason, int error,
-    const struct buffer *detail)
-{
-	struct protocol_message m = {.type = PROTOCOL_FAILED,
-	    .request = request,
-	    .reason = reason,
-	    .code = error,
-	    .text = detail->data};
-
-	tell(l, &m);
-}
-
-static void
-tell_started(struct launcher *l, const struct worker *w)
-{
-	struct protocol_message m = {.type = PROTOCOL_STARTED,
-	    .request = w->request,
-	    .pid = (int32_t)w->pid,
-	    .started_at = w->started_at,
-	    .text = w->script};
-
-	tell(l, &m);
-}
-
-/*
- * Whether anyone of the group is left that we have not reaped.  We adopt
- * orphans, so a worker's children are ours once it is dead, and their group's
- * number cannot be given to others before we reap them.
- */
-static bool
-group_has_members(pid_t group)
-{
-	siginfo_t info;
-
-	info.si_pid = 0;
-	return waitid(P_PGID, (id_t)group, &info,
-		   WEXITED | WNOHANG | WNOWAIT) == 0;
-}
-
-static int64_t
-microseconds(const struct timeval *t)
-{
-	return (int64_t)t->tv_sec * 1000000 + t->tv_usec;
-}
-
-/* What a failed worker's status does not say. */
-static enum reason
-know_better(struct launcher *l, const struct worker *w, int status)
-{
-	unsigned long before = l->oom_kills;
-
-	if (start_has_crlf_shebang(w->script))
-		return REASON_CRLF_SHEBANG;
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || w->is_killed)
-		return REASON_NONE;
-	l->oom_kills = process_count_oom_kills();
-	return l->oom_kills > before ? REASON_OUT_OF_MEMORY : REASON_NONE;
-}
-
-static void
-worker_exited(
-    struct launcher *l, struct worker *w, int status, struct rusage *usage)
-{
-	struct protocol_message m = {.type = PROTOCOL_EXITED,
-	    .request = w->request,
-	    .pid = (int32_t)w->pid,
-	    .code = status,
-	    .started_at = w->started_at,
-	    .user_time = microseconds(&usage->ru_utime),
-	    .system_time = microseconds(&usage->ru_stime),
-	    .peak_memory = usage->ru_maxrss};
-
-	w->is_reaped = true;
-	l->running--;
-	m.group_left = group_has_members(w->pid);
-	if (status != 0)
-		m.reason = know_better(l, w, status);
-	m.text = w->script;
-	tell(l, &m);
-	if (!m.group_left)
-		forget(w);
-}
 
 /* Reaps all that can be; pids that are not workers are adopted orphans. */
 static void
@@ -209,7 +40,9 @@ reap(struct launcher *l)
 	pid_t pid;
 
 	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
-		if ((w = find_by_pid(l, pid)) != NULL)
+		w = fork_servers_reaped(
+		    l, pid, status, worker_find_by_pid(l, pid));
+		if (w != NULL)
 			worker_exited(l, w, status, &usage);
 		else
 			stray_forget(&l->strays, pid);
@@ -219,31 +52,13 @@ reap(struct launcher *l)
 		l->is_scan_due = l->is_scan_due && pid == 0;
 }
 
-/* A worker, or one of a group that is still being looked after. */
+/* Who is no stray: ours, or of a group that is still being looked after. */
 static bool
-is_worker(pid_t pid, void *arg)
+is_known(pid_t pid, void *arg)
 {
 	struct launcher *l = arg;
-	pid_t group = getpgid(pid);
-	struct worker *w;
 
-	LIST_FOREACH (w, bucket_of(l, group), entry)
-		if (w->pid == group)
-			return true;
-	return false;
-}
-
-static uint64_t
-oldest_number(struct launcher *l)
-{
-	uint64_t oldest = l->newest + 1;
-	struct worker *w;
-
-	for (size_t i = 0; i < BUCKETS; i++)
-		LIST_FOREACH (w, &l->workers[i], entry)
-			if (w->number < oldest)
-				oldest = w->number;
-	return oldest;
+	return worker_owns_group(l, getpgid(pid)) || fork_servers_own(l, pid);
 }
 
 /*
@@ -258,74 +73,34 @@ end_strays(struct launcher *l)
 	if (!l->is_scan_due)
 		return;
 	now = clock_now();
-	if (l->running > 0 && now - l->scanned_at < SCAN_INTERVAL)
+	if ((l->running > 0 || !TAILQ_EMPTY(&l->fork_processes)) &&
+	    now - l->scanned_at < SCAN_INTERVAL)
 		return;
 	l->scanned_at = now;
-	stray_scan(&l->strays, l->newest, is_worker, l);
-	stray_kill(&l->strays, oldest_number(l));
+	stray_scan(&l->strays, l->newest, is_known, l);
+	stray_kill(&l->strays, worker_oldest(l));
 	l->is_scan_due = !LIST_EMPTY(&l->strays);
-}
-
-static void
-add_worker(struct launcher *l, uint32_t request, pid_t pid, struct worker *w)
-{
-	struct worker *old = find_reaped(l, pid);
-
-	/* The number is given out again: nobody is left of that group. */
-	if (old != NULL)
-		forget(old);
-	w->pid = pid;
-	w->request = request;
-	w->number = ++l->newest;
-	w->started_at = clock_now();
-	w->is_killed = false;
-	w->is_reaped = false;
-	LIST_INSERT_HEAD(bucket_of(l, pid), w, entry);
-	l->running++;
 }
 
 /* The command is whole: start it, or say why it could not be started. */
 static void
-run_command(struct launcher *l, uint32_t request,
+run_command(struct launcher *l, const struct config_map *map, uint32_t request,
     const struct launcher_command *c, const int stdio[3])
 {
-	size_t length = c->resolved.script.length;
-	struct worker *w = malloc(sizeof(*w) + length);
 	const struct start_command start = {.path = c->path,
 	    .argv = c->argv,
 	    .envp = c->environment.envp,
 	    .directory = c->resolved.directory,
 	    .stdio = stdio,
 	    .limits = &l->limits};
-	struct start_failure failure;
-	char safe[1024];
-	int at_exec = 0;
-	pid_t pid = -1;
+	struct worker *w =
+	    worker_new(request, c->resolved.script.data, START_EXEC);
 
-	if (w != NULL) {
-		memcpy(w->script, c->resolved.script.data, length);
-		pid = start_worker(&start, &at_exec);
-	}
-	if (pid != -1) {
-		add_worker(l, request, pid, w);
-		return;
-	}
-	if (at_exec) {
-		start_diagnose(
-		    c->path, c->resolved.script.data, errno, &failure);
-	} else {
-		memset(&failure, 0, sizeof(failure));
-		failure.error = errno;
-		failure.reason = errno == EACCES ? REASON_PERMISSION_DENIED
-						 : REASON_FORK_FAILED;
-		log_escape(
-		    safe, sizeof(safe), c->resolved.script.data, length - 1);
-		buffer_printf(&failure.detail, "%s: cannot start it: %s", safe,
-		    strerror(failure.error));
-	}
-	tell_failed(l, request, failure.reason, failure.error, &failure.detail);
-	buffer_fini(&failure.detail);
-	free(w);
+	if (w == NULL)
+		worker_tell_failed(
+		    l, request, REASON_OUT_OF_MEMORY, ENOMEM, NULL);
+	else if (!fork_servers_run(l, map, c, w, stdio))
+		worker_start(l, w, &start);
 }
 
 static void
@@ -335,16 +110,16 @@ on_run(struct launcher *l, const struct protocol_message *m, int stdio[3])
 	struct launcher_command c;
 
 	if (stdio[0] == -1) {
-		tell_failed(l, m->request, REASON_NO_DESCRIPTORS, EMFILE,
-		    &(struct buffer){0});
+		worker_tell_failed(
+		    l, m->request, REASON_NO_DESCRIPTORS, EMFILE, NULL);
 		return;
 	}
 	if (launcher_prepare(map, m->text, m->data, m->data_length, NULL, &c) ==
 	    REASON_NONE)
-		run_command(l, m->request, &c, stdio);
+		run_command(l, map, m->request, &c, stdio);
 	else
-		tell_failed(l, m->request, c.resolved.reason, c.resolved.error,
-		    &c.resolved.detail);
+		worker_tell_failed(l, m->request, c.resolved.reason,
+		    c.resolved.error, &c.resolved.detail);
 	launcher_command_fini(&c);
 }
 
@@ -354,23 +129,9 @@ on_signal(struct launcher *l, const struct protocol_message *m)
 	struct worker *w;
 
 	reap(l);
-	if ((w = find_by_request(l, m->request)) == NULL)
-		return; /* its EXITED is on the way */
-	assert(w->pid > 1);
-	if (m->code == 0) {
-		/* One that is dying is not running: EXITED will tell. */
-		if (w->is_reaped || !process_is_exiting(w->pid))
-			tell_started(l, w);
-		return;
-	}
-	if (!w->is_reaped || group_has_members(w->pid))
-		kill(-w->pid, m->code);
-	w->is_killed = true;
-	if (w->is_reaped && m->code == SIGKILL) {
-		forget(w);
-		/* Who left the group meanwhile was taken for one of it. */
-		l->is_scan_due = true;
-	}
+	/* If there is none, its EXITED is on the way. */
+	if ((w = worker_find_by_request(l, m->request)) != NULL)
+		worker_signal(l, w, m->code);
 }
 
 static void
@@ -382,11 +143,12 @@ on_inspect(struct launcher *l, const struct protocol_message *m)
 	struct worker *w;
 
 	reap(l);
-	if ((w = find_by_request(l, m->request)) == NULL || w->is_reaped)
+	w = worker_find_by_request(l, m->request);
+	if (w == NULL || w->is_reaped || w->pid == 0)
 		return;
 	process_describe_tree(w->pid, tree, sizeof(tree));
 	answer.pid = (int32_t)w->pid;
-	tell(l, &answer);
+	worker_tell(l, &answer);
 }
 
 static void
@@ -422,18 +184,11 @@ kill_child(pid_t pid, void *arg)
 }
 
 static void
-kill_workers(struct launcher *l)
+kill_all(struct launcher *l)
 {
-	struct worker *w;
-
-	for (size_t i = 0; i < BUCKETS; i++)
-		LIST_FOREACH (w, &l->workers[i], entry)
-			if (!w->is_reaped || group_has_members(w->pid))
-				kill(-w->pid, SIGKILL);
+	worker_kill_all(l);
+	fork_servers_end(l);
 	process_each_child(kill_child, NULL);
-	for (size_t i = 0; i < BUCKETS; i++)
-		while ((w = LIST_FIRST(&l->workers[i])) != NULL)
-			forget(w);
 	stray_forget_all(&l->strays);
 }
 
@@ -452,12 +207,62 @@ on_child_signal(int signal_number)
 	(void)signal_number;
 }
 
+/* Waits for a message, for a child's end, or until there is something to do. */
+static int
+wait_for_work(struct launcher *l, const sigset_t *mask, bool *has_message,
+    bool *is_readable)
+{
+	size_t size = 1 + fork_servers_count(l) * FORK_SERVERS_POLL;
+	struct pollfd fds[size];
+	struct timespec wait;
+	int64_t deadline, left;
+	size_t count;
+	int n;
+
+	fds[0] = (struct pollfd){.fd = l->gateway, .events = POLLIN};
+	count = 1 + fork_servers_poll(l, fds + 1, size - 1);
+	deadline = fork_servers_deadline(l);
+	if (l->is_scan_due)
+		deadline =
+		    clock_sooner(deadline, l->scanned_at + SCAN_INTERVAL);
+	left = deadline != 0 ? deadline - clock_now() : 0;
+	if (left < 0)
+		left = 0;
+	wait.tv_sec = left / 1000000;
+	wait.tv_nsec = left % 1000000 * 1000;
+	n = ppoll(fds, count, deadline != 0 ? &wait : NULL, mask);
+	*has_message = n > 0 && fds[0].revents != 0;
+	*is_readable = n > (*has_message ? 1 : 0);
+	return n;
+}
+
+static void
+serve(struct launcher *l, const sigset_t *while_waiting)
+{
+	while (!l->gateway_lost) {
+		bool has_children =
+		    l->running > 0 || !TAILQ_EMPTY(&l->fork_processes);
+		bool has_message, is_readable;
+		int n =
+		    wait_for_work(l, while_waiting, &has_message, &is_readable);
+
+		if (has_message)
+			on_gateway(l);
+		/*
+		 * While messages keep coming ppoll never gets to deliver the
+		 * signal, so look for the dead after each message too.
+		 */
+		if (n == -1 || has_children)
+			reap(l);
+		fork_servers_tend(l, is_readable);
+		end_strays(l);
+	}
+}
+
 int
 launcher_run(const struct config_pool *pool, int gateway)
 {
 	struct launcher l = {.pool = pool, .gateway = gateway};
-	struct pollfd poll_gateway = {.fd = gateway, .events = POLLIN};
-	const struct timespec interval = {SCAN_INTERVAL / 1000000, 0};
 	struct sigaction action;
 	sigset_t all, while_waiting;
 
@@ -470,26 +275,14 @@ launcher_run(const struct config_pool *pool, int gateway)
 	sigaction(SIGCHLD, &action, NULL);
 	process_adopt_orphans();
 	apply_pool_settings(pool);
+	TAILQ_INIT(&l.fork_servers);
+	TAILQ_INIT(&l.fork_processes);
 	if (limits_prepare(&l.limits, pool) == -1)
 		return -1;
 	l.oom_kills = process_count_oom_kills();
-	tell(&l, &(struct protocol_message){.type = PROTOCOL_HELLO});
-	while (!l.gateway_lost) {
-		bool has_children = l.running > 0;
-		int n;
-
-		/*
-		 * While messages keep coming ppoll never gets to deliver the
-		 * signal, so look for the dead after each message too.
-		 */
-		n = ppoll(&poll_gateway, 1, l.is_scan_due ? &interval : NULL,
-		    &while_waiting);
-		if (n > 0)
-			on_gateway(&l);
-		if (n == -1 || has_children)
-			reap(&l);
-		end_strays(&l);
-	}
-	kill_workers(&l);
+	worker_tell(&l, &(struct protocol_message){.type = PROTOCOL_HELLO});
+	fork_servers_prestart(&l);
+	serve(&l, &while_waiting);
+	kill_all(&l);
 	return l.is_betrayed ? -1 : 0;
 }

@@ -16,9 +16,12 @@
 static const struct rlimit *
 lower(struct rlimit *limit, uint64_t value)
 {
-	if (geteuid() != 0 && limit->rlim_max < value)
-		value = limit->rlim_max;
-	limit->rlim_cur = limit->rlim_max = value;
+	/* A number with a sign there, without one here. */
+	rlim_t wanted = (rlim_t)value;
+
+	if (geteuid() != 0 && limit->rlim_max < wanted)
+		wanted = limit->rlim_max;
+	limit->rlim_cur = limit->rlim_max = wanted;
 	return limit;
 }
 
@@ -47,7 +50,7 @@ prepare_cpu(struct rlimit *limit, int64_t cpu)
 {
 	rlim_t seconds = (rlim_t)((cpu + 999) / 1000);
 
-	lower(limit, seconds + CPU_GRACE);
+	lower(limit, (uint64_t)seconds + CPU_GRACE);
 	if (limit->rlim_cur > seconds)
 		limit->rlim_cur = seconds;
 }

@@ -17,6 +17,9 @@ struct wire {
 	int32_t code;
 	uint32_t reason;
 	uint32_t group_left;
+	uint32_t start;
+	uint32_t number;
+	uint32_t requests;
 	int64_t started_at;
 	int64_t user_time;
 	int64_t system_time;
@@ -48,6 +51,10 @@ is_valid(const struct protocol_message *m, size_t fd_count)
 		    strlen(m->text) < PROTOCOL_TREE_MAX;
 	case PROTOCOL_HELLO:
 		return true;
+	case PROTOCOL_SERVER:
+		return m->code >= PROTOCOL_SERVER_READY &&
+		    m->code <= PROTOCOL_SERVER_REFUSED &&
+		    m->data_length < PROTOCOL_TREE_MAX;
 	}
 	return false;
 }
@@ -67,8 +74,8 @@ protocol_decode(const void *data, size_t length, size_t fd_count,
 	    w.data_length > length ||
 	    sizeof(w) + w.text_length + w.data_length != length)
 		goto bad;
-	if (w.type < PROTOCOL_RUN || w.type > PROTOCOL_HELLO ||
-	    w.reason >= REASON_COUNT)
+	if (w.type < PROTOCOL_RUN || w.type > PROTOCOL_SERVER ||
+	    w.reason >= REASON_COUNT || w.start > START_PERL)
 		goto bad;
 	m->type = (enum protocol_type)w.type;
 	m->request = w.request;
@@ -77,6 +84,9 @@ protocol_decode(const void *data, size_t length, size_t fd_count,
 	m->code = w.code;
 	m->reason = (enum reason)w.reason;
 	m->group_left = w.group_left != 0;
+	m->start = (enum config_start)w.start;
+	m->number = w.number;
+	m->requests = w.requests;
 	m->started_at = w.started_at;
 	m->user_time = w.user_time;
 	m->system_time = w.system_time;
@@ -110,6 +120,9 @@ protocol_send(
 	w.code = m->code;
 	w.reason = (uint32_t)m->reason;
 	w.group_left = m->group_left;
+	w.start = (uint32_t)m->start;
+	w.number = m->number;
+	w.requests = m->requests;
 	w.started_at = m->started_at;
 	w.user_time = m->user_time;
 	w.system_time = m->system_time;

@@ -176,10 +176,11 @@ name_is_allowed(const struct config_map *map, const char *name)
 	return map->allow_names.count == 0;
 }
 
+/* An application is Python's, whatever its file is called. */
 static const char *
 find_interpreter(const struct config_map *map, const char *name)
 {
-	const char *dot = strrchr(name, '.');
+	const char *dot = map->wsgi != NULL ? ".py" : strrchr(name, '.');
 
 	for (size_t i = 0; dot != NULL && i < map->handlers.count; i++)
 		if (strcmp(map->handlers.items[i].name, dot + 1) == 0)
@@ -370,17 +371,17 @@ resolve_below_root(struct walk *w, const char *path)
 	return found == 1 ? try_index(w) : found;
 }
 
-/* A map with a script: its prefix is the script's name. */
+/* A map with one file: its prefix is the script's name. */
 static int
-resolve_fixed_script(struct walk *w, const char *path)
+resolve_fixed_script(struct walk *w, const char *path, const char *file)
 {
 	const char *below = below_prefix(w->map, path);
-	const char *slash = strrchr(w->map->script, '/'), *end;
+	const char *slash = strrchr(file, '/'), *end;
 	struct resolved *r = w->r;
 	char *root;
 	int found;
 
-	root = strndup(w->map->script, (size_t)(slash - w->map->script));
+	root = strndup(file, (size_t)(slash - file));
 	if (root == NULL)
 		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	w->symlinks = SYMLINKS_ANY;
@@ -396,6 +397,26 @@ resolve_fixed_script(struct walk *w, const char *path)
 	if (*below != '\0')
 		r->path_info = below;
 	return 0;
+}
+
+/* An application: read, not executed. */
+static int
+resolve_application(struct walk *w, const char *path)
+{
+	const char *wsgi = w->map->wsgi;
+	char *file = strndup(wsgi, config_wsgi_file_length(wsgi)), what[64];
+	int found;
+
+	if (file == NULL)
+		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
+	found = resolve_fixed_script(w, path, file);
+	if (found == 0 && access(w->r->script.data, R_OK) == -1) {
+		snprintf(what, sizeof(what), "user %ld may not read it",
+		    (long)geteuid());
+		found = refuse(w, REASON_PERMISSION_DENIED, errno, what);
+	}
+	free(file);
+	return found;
 }
 
 /* `script_filename`, the front end's word, below the root of the map. */
@@ -449,8 +470,10 @@ resolve_script(const struct config_map *map, const char *path,
 	if (map->trust_script_filename && map->root != NULL)
 		trusted =
 		    scgi_get_param(params, params_length, "SCRIPT_FILENAME");
-	if (map->script != NULL)
-		resolve_fixed_script(&w, path);
+	if (map->wsgi != NULL)
+		resolve_application(&w, path);
+	else if (map->script != NULL)
+		resolve_fixed_script(&w, path, map->script);
 	else if (trusted != NULL && *trusted == '/')
 		resolve_trusted(&w, trusted,
 		    scgi_get_param(params, params_length, "SCRIPT_NAME"),

@@ -19,6 +19,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/process.h"
 
 /* A script that is being written (ETXTBSY) gets this long, in 5 ms steps. */
 #define BUSY_TRIES 20
@@ -28,6 +29,29 @@ struct plan {
 	volatile int error;
 	volatile int at_exec;
 };
+
+/*
+ * Runs in the child.  The extra descriptors may stand where others of them are
+ * to be, so each moves out of the way first.
+ */
+static int
+keep_extra(const struct start_command *c)
+{
+	int keep[START_EXTRA_MAX], first = c->extra_first;
+	int count = (int)c->extra_count;
+
+	for (int i = 0; i < count; i++)
+		if ((keep[i] = fcntl(c->extra[i], F_DUPFD, first + count)) ==
+		    -1)
+			return -1;
+	for (int i = 0; i < count; i++) {
+		if (dup2(keep[i], first + i) == -1)
+			return -1;
+		keep[i] = first + i;
+	}
+	fd_close_others(keep, (size_t)count);
+	return 0;
+}
 
 /* Runs in the child. */
 static void
@@ -41,8 +65,8 @@ become(struct plan *p)
 	for (int i = 0; i < 3; i++)
 		if (dup2(c->stdio[i], i) == -1)
 			goto fail;
-	fd_close_others(NULL, 0);
-	if (limits_apply(c->limits) == -1)
+	if (keep_extra(c) == -1 ||
+	    (c->limits != NULL && limits_apply(c->limits) == -1))
 		goto fail;
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) == -1)
@@ -268,6 +292,10 @@ start_diagnose(
 {
 	memset(f, 0, sizeof(*f));
 	f->error = error;
+	if (process_is_format_error(error)) {
+		diagnose_format(path, f);
+		return;
+	}
 	switch (error) {
 	case EACCES:
 	case EPERM:
@@ -276,13 +304,6 @@ start_diagnose(
 	case ENOENT:
 	case ENOTDIR:
 		diagnose_missing(path, f);
-		break;
-	case ENOEXEC:
-	case EINVAL:
-	case ELIBBAD:
-	case EISDIR:
-	case ELOOP:
-		diagnose_format(path, f);
 		break;
 	case ETXTBSY:
 		say(f, REASON_SCRIPT_BUSY, script,

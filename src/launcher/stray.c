@@ -34,6 +34,13 @@ find(struct stray_list *strays, pid_t pid)
 }
 
 static void
+forget(struct stray *s)
+{
+	LIST_REMOVE(s, entry);
+	free(s);
+}
+
+static void
 on_child(pid_t pid, void *arg)
 {
 	struct scan *scan = arg;
@@ -53,7 +60,14 @@ stray_scan(struct stray_list *strays, uint64_t newest,
     stray_is_worker *is_worker, void *arg)
 {
 	struct scan scan = {strays, newest, is_worker, arg};
+	struct stray *s, *next;
 
+	/* Who was just being forked may have looked like one. */
+	for (s = LIST_FIRST(strays); s != NULL; s = next) {
+		next = LIST_NEXT(s, entry);
+		if (is_worker(s->pid, arg))
+			forget(s);
+	}
 	process_each_child(on_child, &scan);
 }
 
@@ -72,10 +86,8 @@ stray_forget(struct stray_list *strays, pid_t pid)
 {
 	struct stray *s = find(strays, pid);
 
-	if (s == NULL)
-		return;
-	LIST_REMOVE(s, entry);
-	free(s);
+	if (s != NULL)
+		forget(s);
 }
 
 void
@@ -83,8 +95,6 @@ stray_forget_all(struct stray_list *strays)
 {
 	struct stray *s;
 
-	while ((s = LIST_FIRST(strays)) != NULL) {
-		LIST_REMOVE(s, entry);
-		free(s);
-	}
+	while ((s = LIST_FIRST(strays)) != NULL)
+		forget(s);
 }

@@ -19,6 +19,8 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "cgi/route.h"
+#include "gateway/servers.h"
+#include "launcher/fork_plan.h"
 #include "launcher/launcher.h"
 #include "launcher/start.h"
 #include "scgi/request.h"
@@ -135,6 +137,38 @@ print_reason(enum reason reason, const char *detail)
 	printf("  %s\n", text->advice);
 }
 
+/* How the worker would come to be, in the words of the log. */
+static void
+print_start(const struct config_map *map, const struct launcher_command *c)
+{
+	const char *kind = servers_start_name(map->start), *doubt;
+	struct fork_plan plan;
+	char *what;
+
+	if (map->start == START_EXEC || map->pool->fork_servers == 0) {
+		printf("start: exec%s\n",
+		    map->start == START_EXEC ? "" : ", as fork_servers is 0");
+		return;
+	}
+	if (fork_plan_init(&plan, map, c) == 0 &&
+	    (what = fork_plan_describe(&plan)) != NULL) {
+		doubt = fork_plan_doubt(&plan);
+		printf(
+		    "start: %s%s\n", doubt != NULL ? "exec, not " : "", kind);
+		if (doubt == NULL)
+			fputs("  fork server ", stdout);
+		else
+			fputs("  no fork server for ", stdout);
+		print_escaped(what);
+		if (doubt != NULL)
+			printf(": %s\n", doubt);
+		else
+			puts("; exec until that is ready, and with --run");
+		free(what);
+	}
+	fork_plan_fini(&plan);
+}
+
 /* In a child that has become the pool's user.  Its exit status. */
 static int
 explain_as_user(const struct config_map *map, const struct question *q)
@@ -153,6 +187,7 @@ explain_as_user(const struct config_map *map, const struct question *q)
 		print_reason(reason, c.resolved.detail.data);
 	} else {
 		print_command(&c);
+		print_start(map, &c);
 		reason = start_check(c.path, c.resolved.script.data, &failure);
 		if (reason != REASON_NONE)
 			print_reason(reason, failure.detail.data);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpu_group.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "gateway/gateway.h"
@@ -64,6 +65,17 @@ open_listeners(struct pool_state *p, const struct generation *previous)
 	return result;
 }
 
+/* What `pool` was counted in before a reload, if that still fits; or -1. */
+static int
+find_counters(const struct generation *g, const struct config_pool *pool)
+{
+	for (size_t i = 0; g != NULL && i < g->pool_count; i++)
+		if (strcmp(g->pools[i].pool->name, pool->name) == 0 &&
+		    g->pools[i].pool->gateways == pool->gateways)
+			return g->pools[i].counters;
+	return -1;
+}
+
 struct generation *
 generation_new(struct config *config, const struct generation *previous)
 {
@@ -79,9 +91,10 @@ generation_new(struct config *config, const struct generation *previous)
 	}
 	for (; g->pool_count < config->pool_count; g->pool_count++) {
 		struct pool_state *p = &g->pools[g->pool_count];
+		const struct config_pool *pool = &config->pools[g->pool_count];
 
-		if (pool_state_open(p, config, &config->pools[g->pool_count]) ==
-			-1 ||
+		if (pool_state_open(
+			p, config, pool, find_counters(previous, pool)) == -1 ||
 		    open_listeners(p, previous) == -1)
 			result = -1;
 	}
@@ -121,8 +134,11 @@ generation_close_listeners(struct generation *g)
 void
 generation_free(struct generation *g)
 {
-	for (size_t p = 0; p < g->pool_count; p++)
+	for (size_t p = 0; p < g->pool_count; p++) {
+		/* Stays while another generation has processes in it. */
+		cpu_group_remove(g->pools[p].pool->name);
 		pool_state_close(&g->pools[p]);
+	}
 	free(g->pools);
 	config_free(g->config);
 	free(g);

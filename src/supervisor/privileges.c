@@ -5,17 +5,29 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/process.h"
 
+/* The first is taken for our own on some systems, and is replaced later. */
+static int
+set_groups(const struct privileges *p)
+{
+	gid_t all[p->group_count + 1];
+
+	if (p->groups == NULL)
+		return initgroups(p->name, p->gid);
+	all[0] = p->gid;
+	memcpy(all + 1, p->groups, p->group_count * sizeof(all[0]));
+	/* A size_t here, an int there. */
+	return setgroups((unsigned short)(p->group_count + 1), all);
+}
+
 static int
 change_user(const struct privileges *p)
 {
-	int n = p->groups != NULL ? setgroups(p->group_count, p->groups)
-				  : initgroups(p->name, p->gid);
-
-	if (n == -1)
+	if (set_groups(p) == -1)
 		return -1;
 	if (p->root != NULL && (chroot(p->root) == -1 || chdir("/") == -1))
 		return -1;

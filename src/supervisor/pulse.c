@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "gateway/counters.h"
 #include "supervisor/generation.h"
 #include "supervisor/service.h"
 
@@ -38,8 +39,6 @@
 void
 pulse_end(struct team *t)
 {
-	t->pulse.served += t->pulse.last.served;
-	t->pulse.failed += t->pulse.last.failed;
 	memset(&t->pulse.last, 0, sizeof(t->pulse.last));
 	t->pulse.is_live = false;
 	t->pulse.is_asked = false;
@@ -209,9 +208,9 @@ ask(struct team *t, bool may_kill)
  * what an old generation still does, and how many there are of the current.
  */
 static void
-tell_status(struct heart *h, struct generation_list *all)
+tell_status(struct generation_list *all)
 {
-	uint64_t served = h->served, failed = h->failed, open = 0, waiting = 0;
+	uint64_t served = 0, failed = 0, open = 0, waiting = 0;
 	struct generation *g, *first = TAILQ_FIRST(all);
 	char workers[512] = "";
 	size_t length = 0;
@@ -219,11 +218,12 @@ tell_status(struct heart *h, struct generation_list *all)
 	TAILQ_FOREACH (g, all, entry)
 		FOR_EACH_TEAM(g, p, t)
 		{
-			served += t->pulse.served + t->pulse.last.served;
-			failed += t->pulse.failed + t->pulse.last.failed;
 			open += t->pulse.last.open;
 			waiting += t->pulse.last.waiting;
 		}
+	for (struct pool_state *p = first->pools;
+	     p < first->pools + first->pool_count; p++)
+		counters_read(p->counters, p->team_count, &served, &failed);
 	for (size_t i = 0; i < first->pool_count && length < sizeof(workers);
 	     i++) {
 		struct pool_state *p = &first->pools[i];
@@ -243,16 +243,6 @@ tell_status(struct heart *h, struct generation_list *all)
 	    (unsigned long long)open, (unsigned long long)waiting, workers);
 }
 
-void
-heart_forget(struct heart *h, struct generation *g)
-{
-	FOR_EACH_TEAM(g, p, t)
-	{
-		h->served += t->pulse.served + t->pulse.last.served;
-		h->failed += t->pulse.failed + t->pulse.last.failed;
-	}
-}
-
 int64_t
 heart_beat(struct heart *h, struct generation_list *all)
 {
@@ -264,7 +254,7 @@ heart_beat(struct heart *h, struct generation_list *all)
 		return h->interval == 0 ? 0 : h->next;
 	/* If it was us who did not run, nobody has had time to answer. */
 	may_kill = h->is_watched && now - h->next < h->interval;
-	tell_status(h, all);
+	tell_status(all);
 	TAILQ_FOREACH (g, all, entry)
 		FOR_EACH_TEAM(g, p, t)
 	if (!ask(t, may_kill))

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpu_group.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -36,10 +37,14 @@
 /* Exit status of a launcher whose gateway broke the protocol. */
 #define LAUNCHER_BETRAYED 76 /* EX_PROTOCOL of sysexits(3) */
 
-static const char *
-name_of(const struct config_user *user)
+/* Started as anyone but root, we stay who we are. */
+static void __attribute__((noreturn))
+fail_to_become(const struct config_user *user, const char *root)
 {
-	return user->name != NULL ? user->name : "we are";
+	if (geteuid() != 0 || user->name == NULL)
+		fatal("cannot give up the capabilities that we have");
+	fatal("cannot become user %s%s%s", user->name,
+	    root != NULL ? " in " : "", root != NULL ? root : "");
 }
 
 void
@@ -50,7 +55,7 @@ role_become_gateway(const struct config *config)
 	    .gid = config->user.gid};
 
 	if (privileges_drop(&p) == -1)
-		fatal("cannot become user %s", name_of(&config->user));
+		fail_to_become(&config->user, NULL);
 	process_forbid_inspection();
 }
 
@@ -70,9 +75,7 @@ role_become_launcher(const struct config_pool *pool)
 	if (pool->chroot != NULL)
 		process_hold_statistics();
 	if (privileges_drop(&p) == -1)
-		fatal("cannot become user %s%s%s", name_of(&pool->user),
-		    pool->chroot != NULL ? " in " : "",
-		    pool->chroot != NULL ? pool->chroot : "");
+		fail_to_become(&pool->user, pool->chroot);
 	process_forbid_inspection();
 }
 
@@ -92,7 +95,10 @@ name_role(const char *role, const struct config_pool *pool)
 	process_set_title(name);
 }
 
-/* The child of a fork: signals as new, and only `count` descriptors. */
+/*
+ * The child of a fork: signals as new, among those of its pool, and only
+ * `count` descriptors.
+ */
 static void
 enter_role(
     const char *role, const struct config_pool *pool, int *keep, size_t count)
@@ -100,6 +106,9 @@ enter_role(
 	int log = log_fd();
 
 	process_reset_signals();
+	if (cpu_group_enter(pool->name, pool->nice) == -1)
+		log_warn("pool %s has no share of the processors of its own",
+		    pool->name);
 	/* Whoever started us may wait for the end of these. */
 	fd_set_null(STDIN_FILENO);
 	fd_set_null(STDOUT_FILENO);
@@ -269,13 +278,15 @@ init_teams(struct pool_state *p)
 
 int
 pool_state_open(struct pool_state *p, const struct config *config,
-    const struct config_pool *pool)
+    const struct config_pool *pool, int counters)
 {
 	memset(p, 0, sizeof(*p));
 	p->config = config;
 	p->pool = pool;
 	p->access_log = pool_open_access_log(pool);
-	p->counters = fd_shared_memory(counters_size(pool->gateways));
+	p->counters = counters != -1
+	    ? fcntl(counters, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+	    : fd_shared_memory(counters_size(pool->gateways));
 	if (p->access_log == -1 && pool->access_log[0] == '/') {
 		log_error("%s", pool->access_log);
 		return -1;

@@ -36,7 +36,8 @@ int
 single_serve(
     const struct config *config, const struct config_pool *pool, int connection)
 {
-	struct gateway_options options = {.pool = pool,
+	struct config_pool alone = *pool;
+	struct gateway_options options = {.pool = &alone,
 	    .launcher_count = 1,
 	    .control = -1,
 	    .access_log = -1,
@@ -53,7 +54,9 @@ single_serve(
 		log_error("socketpair");
 		return -1;
 	}
-	launcher = fork_launcher(pool, ends[1]);
+	/* For one request a fork server is not worth its start. */
+	alone.fork_servers = 0;
+	launcher = fork_launcher(&alone, ends[1]);
 	fd_close(&ends[1]);
 	if (launcher == -1) {
 		log_error("cannot fork a launcher");

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpu_group.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
@@ -195,7 +196,6 @@ sweep(struct supervisor *s)
 		if (generation_has_roles(g))
 			continue;
 		TAILQ_REMOVE(&s->generations, g, entry);
-		heart_forget(&s->heart, g);
 		generation_free(g);
 	}
 }
@@ -454,6 +454,8 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 	process_adopt_orphans();
 	process_each_child(note_elder, &s);
 	catch_signals(&while_waiting);
+	if (cpu_group_begin(CPU_GROUP_MOUNT, CPU_GROUP_CONTROLLER))
+		log_info("each pool has its share of the processors");
 	if (start(&s, config) == 0) {
 		supervise(&s, &while_waiting);
 		log_info("stopped");
@@ -465,6 +467,7 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 		TAILQ_REMOVE(&s.generations, g, entry);
 		generation_free(g);
 	}
+	cpu_group_end();
 	daemon_end(&s.daemon);
 	service_end();
 	return result;

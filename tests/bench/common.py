@@ -58,8 +58,9 @@ def build(directory):
         done = run_quietly(command)
         if done.returncode != 0:
             sys.exit(done.stdout)
-    # Not everywhere is there a libc to link statically.
-    run_quietly([*compile_all, "bench-hello-static"])
+    # Not everywhere is there a libc to link statically, or fork servers.
+    for target in ("bench-hello-static", "preload"):
+        run_quietly([*compile_all, target])
     return directory, directory / "tests" / "bench"
 
 

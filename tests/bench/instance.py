@@ -21,7 +21,7 @@ SCRIPTS = {
 class Instance:
     """A scgid with some pools, in a directory of its own."""
 
-    def __init__(self, bench, name, pools, environment=None):
+    def __init__(self, bench, name, pools, environment=None, group=None):
         self.dir = bench.dir / name
         self.dir.mkdir(mode=0o755)
         user = "user = nobody" if os.getuid() == 0 else ""
@@ -39,6 +39,7 @@ class Instance:
             path,
             self.dir / "log",
             self.dir / "out",
+            prefix=group.enter if group else (),
             env=os.environ | (environment or {}),
         )
 
@@ -81,15 +82,20 @@ class Bench:
             path.chmod(0o755)
 
     @contextlib.contextmanager
-    def instance(self, name, pools, environment=None):
-        one = Instance(self, name, pools, environment)
+    def instance(self, name, pools, environment=None, group=None):
+        one = Instance(self, name, pools, environment, group)
         try:
             yield one
         finally:
             one.service.stop()
 
-    def load(self, path, *options, uri="/hello"):
-        return run_json([self.tools / "load", *options, f"unix:{path}", uri])
+    def load(self, path, *options, uri="/hello", first=False, group=None):
+        """`first`: before all else on this machine, where we may."""
+        realtime = ["chrt", "-f", "1"] if first and os.getuid() == 0 else []
+        enter = group.enter if group else ()
+        return run_json(
+            [*realtime, *enter, self.tools / "load", *options, f"unix:{path}", uri]
+        )
 
     def close(self):
         shutil.rmtree(self.dir)

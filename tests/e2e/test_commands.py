@@ -320,6 +320,65 @@ def test_explain_judges_with_the_rights_of_the_pool(lone):
     assert "closed" in done.text and POOL_USER in done.text
 
 
+@pytest.fixture
+def forking(shared):
+    maps = {
+        "/fork": {"root": "{cgi}", "start": "fork-server"},
+        "/python": {"root": "{cgi}", "start": "python"},
+        "/exec": {"root": "{cgi}"},
+    }
+    none = {"/none": {"root": "{cgi}", "start": "fork-server"}}
+    pools = {
+        "www": (STANDARD_POOL, maps),
+        "none": (dict(STANDARD_POOL, fork_servers=0), none),
+    }
+    return shared.get("forking", lambda: Scgid(pools))
+
+
+def explain_start(one, path):
+    done = run("--explain", path, "-c", one.configuration)
+    assert done.returncode == 0, done.text
+    return done.text.partition("\nstart: ")[2].splitlines()
+
+
+def test_explain_says_how_it_starts(forking):
+    one = forking
+    assert explain_start(one, "/exec/hello.sh")[0] == "exec"
+    assert explain_start(one, "/none/hello.sh")[0] == "exec, as fork_servers is 0"
+    forked = explain_start(one, "/fork/hello.sh")
+    assert forked[0] == "fork-server" and "fork server /bin/sh;" in forked[1]
+    # Nobody started one.
+    assert not [l for l in one.recent() if "fork server" in l.message]
+
+
+def test_explain_says_why_not_what_the_log_says(forking):
+    one = forking
+    why = "no fork server for /bin/sh %s/hello.sh" % one.cgi
+    text = explain_start(one, "/python/hello.sh")
+    assert text[0] == "exec, not python" and why + ": " in text[1]
+    reason = text[1].rpartition(": ")[2]
+    one.expect(text=re.escape(why) + ".*" + re.escape(reason))
+    assert one.request("/python/hello.sh").status == 200
+    one.wait_line(re.escape(reason))
+
+
+def test_explain_of_an_interpreter_that_is_a_script(forking):
+    """Linux runs it; there is no program that one could wait in."""
+    one = forking
+    inner = one.script("-inner.sh", "exec cat")
+    one.script("-outer", "echo", interpreter="#!%s x\n" % inner)
+    text = explain_start(one, "/fork/-outer")
+    assert text[0] == "exec, not fork-server"
+    assert text[1].endswith("its #! line names another script, or is too long")
+
+
+def test_one_request_starts_no_fork_server(forking):
+    one = forking
+    done = run("--explain", "/fork/hello.sh", "--run", "-c", one.configuration)
+    assert done.returncode == 0 and "hello" in done.text
+    assert "fork server /bin/sh is ready" not in done.text
+
+
 # --serve, scgi-http
 
 

@@ -27,9 +27,12 @@ def container(start):
     )
 
     def children():
-        return [p for p, (parent, _) in processes().items() if parent == one.process.pid]
+        return [
+            p for p, (parent, _) in processes().items() if parent == one.process.pid
+        ]
 
     one.pid = wait_for(children, "pid 1")[0]
+
     def send(number):
         if one.process.poll() is None:
             os.kill(one.pid, number)
@@ -97,7 +100,9 @@ def test_started_by_a_careless_parent(start):
         os.umask(0)
 
     try:
-        one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, preexec=careless, pass_fds=(200,))
+        one = start(
+            {"www": (STANDARD_POOL, STANDARD_MAPS)}, preexec=careless, pass_fds=(200,)
+        )
     finally:
         os.close(200)
         os.close(null)
@@ -108,8 +113,12 @@ def test_started_by_a_careless_parent(start):
     seen = one.tell()
     assert seen["descriptors"] == [0, 1, 2]
     assert seen["umask"] == 0o022
-    signals = dict(l.split() for l in one.request("/cgi-bin/signals.sh").body.decode().splitlines())
-    assert int(signals["SigBlk:"], 16) == 0 and int(signals["SigIgn:"], 16) == 0, signals
+    signals = dict(
+        l.split() for l in one.request("/cgi-bin/signals.sh").body.decode().splitlines()
+    )
+    assert (
+        int(signals["SigBlk:"], 16) == 0 and int(signals["SigIgn:"], 16) == 0
+    ), signals
     for role in ("gateway www", "launcher www"):
         assert "200" not in os.listdir("/proc/%d/fd" % one.role(role)), role
     assert os.stat(one.sockets["www"]).st_mode & 0o777 == 0o660

@@ -14,13 +14,25 @@ from harness.daemon import program
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAYERS = ["base", "scgi", "cgi", "config", "launcher", "gateway", "supervisor"]
-MANUALS = ["conf/scgid.conf.5", "src/scgid.8", "src/scgi-request.1", "src/scgi-http.1"]
+MANUALS = [
+    "conf/scgid.conf.5",
+    "src/scgid.8",
+    "src/scgid-start.7",
+    "src/inetd_scgi.3",
+    "src/scgi-request.1",
+    "src/scgi-http.1",
+]
 INCLUDE = re.compile(r'^#\s*include\s+"([^"]+)"', re.M)
 
 
 @pytest.fixture(autouse=True)
 def oracle():
     """No daemon runs here."""
+
+
+# Outside the layers: the one talks to us as others do, the other lives in other
+# people's programs.
+APART = ["frontend", "forkserver"]
 
 
 def sources():
@@ -37,6 +49,8 @@ def allowed(own):
     """The folders that a file of folder `own` may include from."""
     if own == "frontend":
         return {"base", "scgi", "frontend"}
+    if own == "forkserver":
+        return {"launcher", "forkserver"}
     return set(LAYERS[: LAYERS.index(own) + 1])
 
 
@@ -46,7 +60,7 @@ def test_layers():
     count = 0
     for path in sources():
         own = layer(path)
-        if own not in LAYERS + ["frontend"]:
+        if own not in LAYERS + APART:
             continue
         count += 1
         for name in INCLUDE.findall(path.read_text()):
@@ -54,6 +68,8 @@ def test_layers():
             bad = folder not in allowed(own)
             if own == "gateway" and folder == "launcher":
                 bad = name != "launcher/protocol.h"
+            if own == "forkserver":
+                bad |= folder == "launcher" and name != "launcher/fork_protocol.h"
             if bad:
                 wrong.append("%s includes %s" % (path.relative_to(ROOT), name))
     assert count > 20
@@ -62,7 +78,7 @@ def test_layers():
 
 def test_every_folder_has_its_place():
     folders = {p.name for p in (ROOT / "src").iterdir() if p.is_dir()}
-    assert folders == set(LAYERS) | {"frontend"}
+    assert folders == set(LAYERS + APART)
 
 
 def test_headers_compile_alone():

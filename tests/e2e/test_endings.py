@@ -51,7 +51,8 @@ def test_a_failure_is_logged_once(start):
     """A front end that takes nothing, a script that ignores TERM."""
     one = start({"www": (dict(STANDARD_POOL, idle_timeout="1s"), STANDARD_MAPS)})
     one.script(
-        "stubborn.sh", "trap '' TERM; printf 'Content-Type: a/b\\n\\n'; yes & wait; sleep 30"
+        "stubborn.sh",
+        "trap '' TERM; printf 'Content-Type: a/b\\n\\n'; yes & wait; sleep 30",
     )
     one.expect(reason="client-aborted", optional=True)
     with one.start("/cgi-bin/stubborn.sh") as connection:
@@ -105,7 +106,8 @@ def test_endless_background_child_is_cut_visibly(start):
     pool = dict(STANDARD_POOL, background_grace="1s", script_timeout="2s")
     one = start({"www": (pool, STANDARD_MAPS)})
     one.script(
-        "endless.sh", "printf 'Content-Type: a/b\\n\\n'\n(while echo x; do sleep 0.2; done) &"
+        "endless.sh",
+        "printf 'Content-Type: a/b\\n\\n'\n(while echo x; do sleep 0.2; done) &",
     )
     one.expect(reason="script-timeout")
     reply = one.request("/cgi-bin/endless.sh")
@@ -183,7 +185,9 @@ def test_inetd_ends_with_a_connection_that_says_nothing(tmp_path):
     ours, theirs = socket.socketpair()
     user = ["--user", POOL_USER] if IS_ROOT else []
     process = subprocess.Popen(
-        [program("scgid")] + user + ["--inetd", str(script)], stdin=theirs, stdout=theirs
+        [program("scgid")] + user + ["--inetd", str(script)],
+        stdin=theirs,
+        stdout=theirs,
     )
     theirs.close()
     ours.close()
@@ -245,9 +249,15 @@ def test_a_pool_that_cannot_start_leaves_the_others(start):
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, build="SCGID_BUILD_RELEASE")
     text = one.configuration.read_text()
     lines = ["[bad]", "listen = %s/bad.sock" % one.directory]
-    lines += ["%s = %s" % item for item in pool.items()] + ["[bad /cgi-bin]", "root = /cgi"]
+    lines += ["%s = %s" % item for item in pool.items()] + [
+        "[bad /cgi-bin]",
+        "root = /cgi",
+    ]
     one.configuration.write_text(text + "\n" + "\n".join(lines) + "\n")
-    one.expect(text="launcher bad|gateway bad|lost a launcher|one user|gateways' user", optional=True)
+    one.expect(
+        text="launcher bad|gateway bad|lost a launcher|one user|gateways' user",
+        optional=True,
+    )
     one.process.send_signal(signal.SIGHUP)
     one.wait_line("reloaded")
     wait_for(lambda: one.roles("launcher bad"), "the new pool")

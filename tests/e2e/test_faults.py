@@ -84,7 +84,12 @@ def test_random_damage(scgid):
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 def test_close_at_every_offset(scgid, tcp):
     scgid.expect(reason="client-aborted", optional=True)
-    params = [("CONTENT_LENGTH", 4), ("SCGI", 1), ("REQUEST_METHOD", "POST"), ("REQUEST_URI", "/cgi-bin/cat.sh")]
+    params = [
+        ("CONTENT_LENGTH", 4),
+        ("SCGI", 1),
+        ("REQUEST_METHOD", "POST"),
+        ("REQUEST_URI", "/cgi-bin/cat.sh"),
+    ]
     data = encode(params, b"four")
     for cut in range(len(data) + 1):
         with scgid.connect(tcp=tcp) as connection:
@@ -95,7 +100,9 @@ def test_close_at_every_offset(scgid, tcp):
 
 def test_abort_while_the_answer_is_sent(scgid):
     """The reader leaves in the middle of 20 MB."""
-    scgid.script("flood2.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 20000000 /dev/zero")
+    scgid.script(
+        "flood2.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 20000000 /dev/zero"
+    )
     scgid.expect(reason="client-aborted", optional=True)
     for tcp in (False, True):
         with scgid.start("/cgi-bin/flood2.sh", tcp=tcp) as connection:
@@ -107,7 +114,9 @@ def test_a_reader_that_stops_reading(start):
     """It costs a slot until a timeout, not for ever."""
     pool = dict(STANDARD_POOL, idle_timeout="500ms", script_timeout="1500ms")
     one = start({"www": (pool, STANDARD_MAPS)})
-    one.script("flood.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 20000000 /dev/zero")
+    one.script(
+        "flood.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 20000000 /dev/zero"
+    )
     one.expect(text="reason=", optional=True)
     with one.start("/cgi-bin/flood.sh") as connection:
         connection.read_some(100)
@@ -203,7 +212,9 @@ def test_script_is_replaced_under_load(scgid):
 
 
 def test_script_that_spins(start):
-    one = start({"www": (dict(STANDARD_POOL, script_timeout="600ms", workers=1), STANDARD_MAPS)})
+    one = start(
+        {"www": (dict(STANDARD_POOL, script_timeout="600ms", workers=1), STANDARD_MAPS)}
+    )
     one.script("spin.sh", "while :; do :; done")
     one.expect(text="reason=(script|first-byte)-timeout")
     assert one.request("/cgi-bin/spin.sh").status == 504
@@ -239,7 +250,9 @@ def test_spool_is_full(start):
     one.expect(reason="spool-failed")
     reply = one.request("/cgi-bin/cat.sh", b"x" * 1000000, method="POST")
     assert reply.status == 503
-    assert one.request("/cgi-bin/cat.sh", b"x" * 10000, method="POST").body == b"x" * 10000
+    assert (
+        one.request("/cgi-bin/cat.sh", b"x" * 10000, method="POST").body == b"x" * 10000
+    )
     assert one.mount("remount,size=8m") == 0
     body = b"y" * 1000000
     assert one.request("/cgi-bin/cat.sh", body, method="POST").body == body
@@ -283,7 +296,16 @@ def inject(start, tmp_path):
 
     def begin(*specs, pool=None):
         calls = ",".join(sorted({c for s in specs for c in s.split(":")[0].split(",")}))
-        prefix = [STRACE, "-D", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=" + calls]
+        prefix = [
+            STRACE,
+            "-D",
+            "-f",
+            "-qq",
+            "-o",
+            str(tmp_path / "trace"),
+            "-e",
+            "trace=" + calls,
+        ]
         for spec in specs:
             prefix += ["-e", "inject=" + spec]
         one = start(
@@ -297,7 +319,11 @@ def inject(start, tmp_path):
     return begin
 
 
-FALLBACKS = ["openat2:error=ENOSYS", "close_range:error=ENOSYS", "memfd_create:error=ENOSYS"]
+FALLBACKS = [
+    "openat2:error=ENOSYS",
+    "close_range:error=ENOSYS",
+    "memfd_create:error=ENOSYS",
+]
 
 
 @injection
@@ -362,7 +388,16 @@ def test_now_and_then(inject, spec, statuses):
 @pytest.mark.parametrize("call", ["setgroups", "setresuid", "setresgid"])
 def test_privileges_that_cannot_be_dropped(start, tmp_path, call):
     """Nothing is served with rights that should have been given up."""
-    prefix = [STRACE, "-D", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=" + call]
+    prefix = [
+        STRACE,
+        "-D",
+        "-f",
+        "-qq",
+        "-o",
+        str(tmp_path / "trace"),
+        "-e",
+        "trace=" + call,
+    ]
     prefix += ["-e", "inject=%s:error=EPERM" % call]
     one = start(
         {"www": (STANDARD_POOL, STANDARD_MAPS)},
@@ -414,7 +449,11 @@ def test_no_needless_system_call(start, tmp_path):
         wait_for(lambda: not one.workers(), "workers to end")
         tracer.terminate()
         tracer.wait(10)
-        lines = [l for l in trace.read_text().splitlines() if "(" in l and not l.startswith("---")]
+        lines = [
+            l
+            for l in trace.read_text().splitlines()
+            if "(" in l and not l.startswith("---")
+        ]
         counts[what] = len(lines) / requests
     print(counts)
     assert counts["gateway www"] <= 40, counts

@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 
 import pytest
 
 from conftest import STANDARD_MAPS, STANDARD_POOL
+from harness import inetd
 from harness.client import Connection, encode, nginx_params, wait_for
 from harness.daemon import (
     IS_ROOT,
@@ -16,16 +16,13 @@ from harness.daemon import (
     SANITIZER,
     SCRIPTS,
     Scgid,
-    free_port,
     program,
     public_directory,
 )
 from harness.servers import Nginx
 
-INETD = "/usr/sbin/inetd"
 # Started as root, scgid has to be told whose scripts these are.
 MODE = (["--user", POOL_USER] if IS_ROOT else []) + ["--inetd"]
-ACTIVATE = shutil.which("systemd-socket-activate")
 
 
 @pytest.fixture(scope="module")
@@ -40,102 +37,18 @@ def place():
     shutil.rmtree(path)
 
 
-class Inetd:
-    """Debian's inetd with one line a service: name -> arguments of scgid."""
-
-    def __init__(self, place, services):
-        self.ports = {name: free_port() for name in services}
-        lines = []
-        for name, arguments in services.items():
-            words = ["scgid"] + MODE + arguments
-            lines.append(
-                "127.0.0.1:%d stream tcp nowait.10000 %s %s %s\n"
-                % (self.ports[name], user(), program("scgid"), " ".join(words))
-            )
-        configuration = place / "inetd.conf"
-        configuration.write_text("".join(lines))
-        # -i: in the foreground.
-        self.process = subprocess.Popen(
-            [INETD, "-i", str(configuration)], stdin=subprocess.DEVNULL
-        )
-        for port in self.ports.values():
-            wait_for(lambda: listens(port), "inetd to listen", 10.0)
-
-    def address(self, name):
-        return ("127.0.0.1", self.ports[name])
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
-
-
-class Activate:
-    """systemd's own stand-in for a socket unit with Accept=yes."""
-
-    def __init__(self, place, services):
-        self.ports = {name: free_port() for name in services}
-        self.log = open(place / "activate.log", "ab")
-        self.processes = []
-        for name, arguments in services.items():
-            self.processes.append(
-                subprocess.Popen(
-                    [ACTIVATE, "--inetd", "-a", "-l", "127.0.0.1:%d" % self.ports[name]]
-                    + [program("scgid")]
-                    + MODE
-                    + arguments,
-                    stdin=subprocess.DEVNULL,
-                    stdout=self.log,
-                    stderr=self.log,
-                )
-            )
-        for port in self.ports.values():
-            wait_for(lambda: listens(port), "the socket", 10.0)
-
-    address = Inetd.address
-
-    def stop(self):
-        for process in self.processes:
-            process.send_signal(signal.SIGTERM)
-            process.wait(10)
-        self.log.close()
-
-
-def user():
-    import pwd
-
-    return pwd.getpwuid(os.getuid()).pw_name
-
-
-def listens(port):
-    """Without connecting: that would start a process."""
-    with open("/proc/net/tcp") as stream:
-        wanted = "0100007F:%04X" % port
-        return any(l.split()[1] == wanted and l.split()[3] == "0A" for l in stream)
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(
-            Inetd,
-            marks=pytest.mark.skipif(not os.path.exists(INETD), reason="no inetd"),
-        ),
-        pytest.param(
-            Activate, marks=pytest.mark.skipif(not ACTIVATE, reason="no systemd")
-        ),
-    ],
-    ids=["inetd", "accept-yes"],
-)
+@pytest.fixture(scope="module", params=inetd.KINDS)
 def service(request, place):
     cgi = str(place / "cgi")
+    commands = {
+        "directory": [cgi + "/"],
+        "script": [cgi + "/tell.py", "first", "second"],
+        "cat": [cgi + "/cat.sh"],
+        "raw": [cgi + "/raw.sh"],
+    }
     live = request.param(
         place,
-        {
-            "directory": [cgi + "/"],
-            "script": [cgi + "/tell.py", "first", "second"],
-            "cat": [cgi + "/cat.sh"],
-            "raw": [cgi + "/raw.sh"],
-        },
+        {n: [program("scgid")] + MODE + words for n, words in commands.items()},
     )
     yield live
     live.stop()

@@ -18,7 +18,9 @@ PYTHON = "#!/usr/bin/python3 -IS\n"
 
 def begin(start, **keys):
     pool = dict(STANDARD_POOL, script_timeout="20s", idle_timeout="20s", **keys)
-    return start({"www": (pool, STANDARD_MAPS), "other": (STANDARD_POOL, STANDARD_MAPS)})
+    return start(
+        {"www": (pool, STANDARD_MAPS), "other": (STANDARD_POOL, STANDARD_MAPS)}
+    )
 
 
 def limits_of(one, pool="www"):
@@ -90,7 +92,11 @@ def test_limit_cpu_of_who_ignores_it(start):
     """SIGXCPU can be caught; the SIGKILL that follows cannot."""
     one = begin(start, limit_cpu="1s")
     one.expect(reason="killed-by-signal")
-    one.script("deaf.py", PYTHON + "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass\n")
+    one.script(
+        "deaf.py",
+        PYTHON
+        + "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass\n",
+    )
     reply = one.request("/cgi-bin/deaf.py")
     detail = one.failure(reply)["detail"]
     assert "signal 9" in detail and "limit_cpu is 1 s" in detail
@@ -116,13 +122,20 @@ def test_limit_file_size(start):
     assert "signal 25" in detail and "limit_file_size is 65536 bytes" in detail
     assert os.path.getsize(str(place / "f")) == 65536
     # What a script prints is no file.
-    one.script("long.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 300000 /dev/zero")
+    one.script(
+        "long.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 300000 /dev/zero"
+    )
     assert len(one.request("/cgi-bin/long.sh").body) == 300000
 
 
 def test_limit_memory(start):
     one = begin(start, limit_memory="300M")
-    one.script("eat.py", PYTHON + HEAD + "try:\n    x = b'x' * (400 << 20)\nexcept MemoryError:\n    print('no more')\n")
+    one.script(
+        "eat.py",
+        PYTHON
+        + HEAD
+        + "try:\n    x = b'x' * (400 << 20)\nexcept MemoryError:\n    print('no more')\n",
+    )
     assert one.request("/cgi-bin/eat.py").body == b"no more\n"
     assert one.request("/cgi-bin/hello.sh").status == 200
 
@@ -163,7 +176,8 @@ def test_fork_bomb(start):
         "bomb.py",
         PYTHON + HEAD + "import os, time\nend = time.time() + 30\n"
         "while time.time() < end:\n    try:\n        os.fork()\n"
-        "    except OSError:\n        open('%s/full', 'w').close()\n        time.sleep(0.05)\n" % place,
+        "    except OSError:\n        open('%s/full', 'w').close()\n        time.sleep(0.05)\n"
+        % place,
     )
     bomb = one.start("/cgi-bin/bomb.py")
     wait_for(lambda: (place / "full").exists(), "the limit", 10.0)
@@ -195,12 +209,27 @@ def test_nice(start):
 def test_cost_of_limits(start):
     """No system call a request unless a limit asks for one."""
     trace = {}
-    for name, keys in (("without", {}), ("with", {"limit_cpu": "9s", "limit_files": 99})):
+    for name, keys in (
+        ("without", {}),
+        ("with", {"limit_cpu": "9s", "limit_files": 99}),
+    ):
         one = begin(start, **keys)
         output = one.directory / "trace"
         launcher = one.role("launcher www")
         tracer = subprocess.Popen(
-            ["strace", "-f", "-qq", "-e", "signal=none", "-e", "trace=setrlimit,prlimit64,setpriority", "-o", str(output), "-p", str(launcher)],
+            [
+                "strace",
+                "-f",
+                "-qq",
+                "-e",
+                "signal=none",
+                "-e",
+                "trace=setrlimit,prlimit64,setpriority",
+                "-o",
+                str(output),
+                "-p",
+                str(launcher),
+            ],
             stderr=subprocess.DEVNULL,
         )
         try:
@@ -213,7 +242,10 @@ def test_cost_of_limits(start):
             wait_for(is_traced, "strace")
             if tracer.poll() is not None:
                 pytest.skip("strace may not look into the launcher")
-            one.compiled("bare", "#include <unistd.h>\nint main(void){return write(1,\"A: b\\n\\n\",6)!=6;}")
+            one.compiled(
+                "bare",
+                '#include <unistd.h>\nint main(void){return write(1,"A: b\\n\\n",6)!=6;}',
+            )
             one.expect(text="no Content-Type", optional=True)
             one.request("/cgi-bin/bare")
         finally:
@@ -221,6 +253,8 @@ def test_cost_of_limits(start):
             tracer.wait(10)
         # The C library of the program asks for its stack's limit.
         lines = output.read_text().splitlines()
-        trace[name] = [l for l in lines if "NULL" not in l.split("RLIMIT_", 1)[-1].split(",")[1]]
+        trace[name] = [
+            l for l in lines if "NULL" not in l.split("RLIMIT_", 1)[-1].split(",")[1]
+        ]
     assert trace["without"] == []
     assert len(trace["with"]) == 1 and "RLIMIT_CPU" in trace["with"][0]

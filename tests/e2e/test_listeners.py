@@ -60,9 +60,16 @@ def ask_as(name, path):
 def test_allow_users(start):
     """The kernel says who connects; the mode of the socket is not all."""
     one = start(
-        {"www": (dict(STANDARD_POOL, allow=["root", "games"], listen_mode="0666"), STANDARD_MAPS)}
+        {
+            "www": (
+                dict(STANDARD_POOL, allow=["root", "games"], listen_mode="0666"),
+                STANDARD_MAPS,
+            )
+        }
     )
-    one.expect(text="refused to user %d, who is not in allow; 1 refused" % user_ids("irc")[0])
+    one.expect(
+        text="refused to user %d, who is not in allow; 1 refused" % user_ids("irc")[0]
+    )
     assert ask_as("games", one.sockets["www"])
     for _ in range(30):
         assert not ask_as("irc", one.sockets["www"])
@@ -96,7 +103,16 @@ def test_allow_another_user_only(start):
 def test_allow_addresses(start, allow, is_allowed):
     port = free_port()
     one = start(
-        {"www": (dict(STANDARD_POOL, listen=["{dir}/www.sock", "0.0.0.0:%d" % port], allow=allow), STANDARD_MAPS)}
+        {
+            "www": (
+                dict(
+                    STANDARD_POOL,
+                    listen=["{dir}/www.sock", "0.0.0.0:%d" % port],
+                    allow=allow,
+                ),
+                STANDARD_MAPS,
+            )
+        }
     )
     if not is_allowed:
         one.expect(text="refused to 127.0.0.1, who is not in allow")
@@ -111,8 +127,18 @@ def test_allow_ipv6(start):
     pool = dict(STANDARD_POOL)
     one = start(
         {
-            "a": (dict(pool, listen=["{dir}/a.sock", "[::]:%d" % good], allow="::/127"), STANDARD_MAPS),
-            "b": (dict(pool, listen=["{dir}/b.sock", "[::]:%d" % bad], allow="2001:db8::/32 127.0.0.1"), STANDARD_MAPS),
+            "a": (
+                dict(pool, listen=["{dir}/a.sock", "[::]:%d" % good], allow="::/127"),
+                STANDARD_MAPS,
+            ),
+            "b": (
+                dict(
+                    pool,
+                    listen=["{dir}/b.sock", "[::]:%d" % bad],
+                    allow="2001:db8::/32 127.0.0.1",
+                ),
+                STANDARD_MAPS,
+            ),
         }
     )
     one.expect(text="refused to ::1, who is not in allow")
@@ -129,23 +155,38 @@ def test_several_listeners(start):
             "www": (
                 dict(
                     STANDARD_POOL,
-                    listen=["{dir}/www.sock", "unix:{dir}/second.sock", "127.0.0.1:%d" % port, "[::1]:%d" % port],
+                    listen=[
+                        "{dir}/www.sock",
+                        "unix:{dir}/second.sock",
+                        "127.0.0.1:%d" % port,
+                        "[::1]:%d" % port,
+                    ],
                 ),
                 STANDARD_MAPS,
             )
         }
     )
-    for address in (one.sockets["www"], str(one.directory / "second.sock"), ("127.0.0.1", port), ("::1", port)):
+    for address in (
+        one.sockets["www"],
+        str(one.directory / "second.sock"),
+        ("127.0.0.1", port),
+        ("::1", port),
+    ):
         assert is_let_in(address)
 
 
 def test_an_open_port_is_an_error(start):
     """Nothing is started, and the message says what to write."""
     port = free_port()
-    one = start({"www": (dict(STANDARD_POOL, listen=["0.0.0.0:%d" % port]), STANDARD_MAPS)}, ready=False)
+    one = start(
+        {"www": (dict(STANDARD_POOL, listen=["0.0.0.0:%d" % port]), STANDARD_MAPS)},
+        ready=False,
+    )
     assert one.process.wait(10) == 78
     text = one.stderr.read_text()
-    assert re.search(r"scgid\.conf:\d+: listen: 0\.0\.0\.0:%d is not a loopback" % port, text)
+    assert re.search(
+        r"scgid\.conf:\d+: listen: 0\.0\.0\.0:%d is not a loopback" % port, text
+    )
     assert "allow = " in text
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
@@ -155,7 +196,18 @@ def test_an_open_port_is_an_error(start):
 def test_refused_peers_cost_nothing(start):
     """A thousand of them leave descriptors and requests as they were."""
     port = free_port()
-    one = start({"www": (dict(STANDARD_POOL, listen=["{dir}/www.sock", "127.0.0.1:%d" % port], allow="192.0.2.1"), STANDARD_MAPS)})
+    one = start(
+        {
+            "www": (
+                dict(
+                    STANDARD_POOL,
+                    listen=["{dir}/www.sock", "127.0.0.1:%d" % port],
+                    allow="192.0.2.1",
+                ),
+                STANDARD_MAPS,
+            )
+        }
+    )
     one.expect(text="not in allow")
     for _ in range(1000):
         socket.create_connection(("127.0.0.1", port)).close()
@@ -186,14 +238,20 @@ def test_owner_group_and_mode_from_the_first_moment(start):
                 seen.add((stat.S_IMODE(found.st_mode), found.st_uid, found.st_gid))
 
         watcher = threading.Thread(target=watch)
-        keys = dict(STANDARD_POOL, listen_owner="games", listen_group="irc", listen_mode="0620")
+        keys = dict(
+            STANDARD_POOL, listen_owner="games", listen_group="irc", listen_mode="0620"
+        )
         one = Watched({"www": (keys, STANDARD_MAPS)})
         start.own.append(one)
         done.set()
         watcher.join()
         assert (0o620, owner, group) in seen
         # Closed to all until it is whole.
-        assert all(mode == 0 or entry == (0o620, owner, group) for entry in seen for mode in entry[:1])
+        assert all(
+            mode == 0 or entry == (0o620, owner, group)
+            for entry in seen
+            for mode in entry[:1]
+        )
         one.stop()
 
 
@@ -209,8 +267,13 @@ def test_backlog_is_told(start):
         }
     )
     text = one.stderr.read_text()
-    assert re.search(r"info supervisor\S+ pool a listens on \S+/a.sock, backlog 7\n", text)
+    assert re.search(
+        r"info supervisor\S+ pool a listens on \S+/a.sock, backlog 7\n", text
+    )
     if limit < ask:
-        assert re.search(r"warn supervisor\S+ pool b .*backlog %d: .* of 65535 asked for" % limit, text)
+        assert re.search(
+            r"warn supervisor\S+ pool b .*backlog %d: .* of 65535 asked for" % limit,
+            text,
+        )
     else:
         assert re.search(r"info supervisor\S+ pool b .*backlog 65535\n", text)

@@ -74,7 +74,10 @@ http {
 
 def ip(*arguments):
     return subprocess.run(
-        [IP] + list(arguments), check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [IP] + list(arguments),
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -102,7 +105,19 @@ def network():
         front = names[0]
         ip("-n", front, "link", "set", "lo", "up")
         for i, name in enumerate(names[1:], 1):
-            ip("-n", front, "link", "add", "to%d" % i, "type", "veth", "peer", "eth0", "netns", name)
+            ip(
+                "-n",
+                front,
+                "link",
+                "add",
+                "to%d" % i,
+                "type",
+                "veth",
+                "peer",
+                "eth0",
+                "netns",
+                name,
+            )
             ip("-n", front, "address", "add", "10.77.%d.1/24" % i, "dev", "to%d" % i)
             ip("-n", front, "link", "set", "to%d" % i, "up")
             ip("-n", name, "address", "add", "10.77.%d.2/24" % i, "dev", "eth0")
@@ -147,7 +162,8 @@ def test_one_machine_cut_off_and_one_killed(network, start, place):
         one.script(
             "note.sh",
             "cat >/dev/null\necho %d >>%s/$REQUEST_METHOD-$QUERY_STRING\n"
-            "printf 'Content-Type: text/plain\\nContent-Length: 10\\n\\nmachine %d\\n'" % (i, notes, i),
+            "printf 'Content-Type: text/plain\\nContent-Length: 10\\n\\nmachine %d\\n'"
+            % (i, notes, i),
         )
         one.expect(text=".", optional=True)
         machines.append(one)
@@ -157,11 +173,24 @@ def test_one_machine_cut_off_and_one_killed(network, start, place):
     )
     inside = [IP, "netns", "exec", network[0]]
     nginx = subprocess.Popen(
-        inside + ["nginx", "-e", str(place / "error.log"), "-p", str(place), "-c", str(place / "nginx.conf")]
+        inside
+        + [
+            "nginx",
+            "-e",
+            str(place / "error.log"),
+            "-p",
+            str(place),
+            "-c",
+            str(place / "nginx.conf"),
+        ]
     )
     client = None
     try:
-        wait_for(lambda: (place / "pid").exists() and (place / "pid").read_text(), "nginx", 10.0)
+        wait_for(
+            lambda: (place / "pid").exists() and (place / "pid").read_text(),
+            "nginx",
+            10.0,
+        )
         client = subprocess.Popen(
             inside + ["/usr/bin/python3", "-IS", "-c", CLIENT, str(place / "end")],
             stdout=subprocess.PIPE,
@@ -177,7 +206,9 @@ def test_one_machine_cut_off_and_one_killed(network, start, place):
         def count():
             return len(os.listdir(notes))
 
-        wait_for(lambda: len(seen()) == MACHINES, "every machine to take part", 20.0, 0.1)
+        wait_for(
+            lambda: len(seen()) == MACHINES, "every machine to take part", 20.0, 0.1
+        )
         # Cut off: it runs, and nothing reaches it or leaves it.
         ip("-n", network[1], "link", "set", "eth0", "down")
         before = count()

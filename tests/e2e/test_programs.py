@@ -128,6 +128,10 @@ LOG = (
 
 @pytest.fixture
 def awstats(site):
+    return write_awstats(site)
+
+
+def write_awstats(site):
     """A month of a small log, as awstats' own update makes it."""
     data = site.writable("awstats")
     if not (data / "awstats.test.conf").exists():

@@ -12,7 +12,14 @@ import pytest
 
 from conftest import STANDARD_MAPS, STANDARD_POOL
 from harness.client import Connection, encode, nginx_params, wait_for
-from harness.daemon import GATEWAY_USER, POOL_USER, build_directory, free_port, program, title
+from harness.daemon import (
+    GATEWAY_USER,
+    POOL_USER,
+    build_directory,
+    free_port,
+    program,
+    title,
+)
 from harness.manager import Manager, passing
 
 ACTIVATE = shutil.which("systemd-socket-activate")
@@ -20,9 +27,10 @@ UNSHARE = shutil.which("unshare")
 
 
 def has_libsystemd():
-    return "#define HAVE_LIBSYSTEMD" in (
-        build_directory() / "include/base/system.h"
-    ).read_text()
+    return (
+        "#define HAVE_LIBSYSTEMD"
+        in (build_directory() / "include/base/system.h").read_text()
+    )
 
 
 systemd = pytest.mark.skipif(not has_libsystemd(), reason="built without libsystemd")
@@ -110,7 +118,9 @@ def test_a_role_that_cannot_become_its_user_is_no_start(start, manager, place, h
 
 @systemd
 def test_watchdog_is_fed(start, manager):
-    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, environment=manager.environment(0.8))
+    one = start(
+        {"www": (STANDARD_POOL, STANDARD_MAPS)}, environment=manager.environment(0.8)
+    )
     for _ in range(5):
         manager.wait(lambda l: l == "WATCHDOG=1")
     one.check()
@@ -120,10 +130,15 @@ def test_watchdog_is_fed(start, manager):
 def test_a_gateway_that_hangs_is_replaced_before_the_watchdog_bites(start, manager):
     watchdog = 4.0
     one = start(
-        {"www": (dict(STANDARD_POOL, gateways=2), STANDARD_MAPS), "app": (STANDARD_POOL, {})},
+        {
+            "www": (dict(STANDARD_POOL, gateways=2), STANDARD_MAPS),
+            "app": (STANDARD_POOL, {}),
+        },
         environment=manager.environment(watchdog),
     )
-    one.expect(text="does not answer|killed by signal|lost a launcher|ended", optional=True)
+    one.expect(
+        text="does not answer|killed by signal|lost a launcher|ended", optional=True
+    )
     manager.wait(lambda l: l == "WATCHDOG=1")
     before = one.roles("gateway www")
     os.kill(before[0], signal.SIGSTOP)
@@ -144,7 +159,10 @@ def test_a_gateway_that_hangs_is_replaced_before_the_watchdog_bites(start, manag
 @systemd
 def test_status_has_the_counters(start, manager):
     one = start(
-        {"www": (dict(STANDARD_POOL, workers=7), STANDARD_MAPS), "app": (STANDARD_POOL, {})},
+        {
+            "www": (dict(STANDARD_POOL, workers=7), STANDARD_MAPS),
+            "app": (STANDARD_POOL, {}),
+        },
         environment=manager.environment(0.8),
     )
     one.expect(reason="script-not-found")
@@ -154,23 +172,33 @@ def test_status_has_the_counters(start, manager):
         served += 1
     assert one.request("/cgi-bin/none").status == 404
     place = one.writable("marks")
-    one.script("hold.sh", "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Content-Type: a/b\\n\\n'" % place)
+    one.script(
+        "hold.sh",
+        "while [ ! -e %s/go ]; do sleep 0.05; done\nprintf 'Content-Type: a/b\\n\\n'"
+        % place,
+    )
     with one.start("/cgi-bin/hold.sh") as held:
         wait_for(one.workers, "the worker")
         manager.wait(
             lambda l: re.match(
-                r"STATUS=%d served, 1 failed, 1 open, 0 waiting; workers: www 1/7, app 0/40$" % served, l
+                r"STATUS=%d served, 1 failed, 1 open, 0 waiting; workers: www 1/7, app 0/40$"
+                % served,
+                l,
             )
         )
         (place / "go").touch()
         assert held.read().status == 200
-    manager.wait(lambda l: l.startswith("STATUS=%d served, 1 failed, 0 open" % (served + 1)))
+    manager.wait(
+        lambda l: l.startswith("STATUS=%d served, 1 failed, 0 open" % (served + 1))
+    )
     # A gateway that dies takes no counts with it.
     one.expect(text="killed by signal|ended", optional=True)
     os.kill(one.role("gateway www"), signal.SIGKILL)
     line = one.wait_line("gateway www was killed")
     wait_for(lambda: one.roles("gateway www"), "another gateway", 10.0)
-    manager.wait(lambda l: l.startswith("STATUS=%d served, 1 failed, 0 open" % (served + 1)))
+    manager.wait(
+        lambda l: l.startswith("STATUS=%d served, 1 failed, 0 open" % (served + 1))
+    )
 
 
 def listening(family, address):
@@ -216,7 +244,10 @@ def test_sockets_by_name(start, place):
     for address in (path, ("127.0.0.1", port), second, own):
         hello(address)
     entry = one.role("launcher www")
-    links = [os.readlink("/proc/%d/fd/%s" % (entry, n)) for n in os.listdir("/proc/%d/fd" % entry)]
+    links = [
+        os.readlink("/proc/%d/fd/%s" % (entry, n))
+        for n in os.listdir("/proc/%d/fd" % entry)
+    ]
     assert len([l for l in links if l.startswith("socket:")]) == 1, "only its gateway's"
     one.stop()
     # Not ours to remove; the one that we bound is.
@@ -269,13 +300,24 @@ def test_unfit_sockets_are_refused(start, place):
     deaf.bind(str(place / "deaf"))
     everywhere = listening(socket.AF_INET, ("0.0.0.0", 0))
     file = open(place / "file", "w")
-    sockets = [("datagram", datagram), ("deaf", deaf), ("open", everywhere), ("file", file)]
-    one = begin(start, {"www": (dict(STANDARD_POOL, listen=["systemd"]), STANDARD_MAPS)}, sockets)
+    sockets = [
+        ("datagram", datagram),
+        ("deaf", deaf),
+        ("open", everywhere),
+        ("file", file),
+    ]
+    one = begin(
+        start,
+        {"www": (dict(STANDARD_POOL, listen=["systemd"]), STANDARD_MAPS)},
+        sockets,
+    )
     assert one.process.wait(10) == 1
     text = one.stderr.read_text()
     assert re.search("descriptor 3, named datagram, is not a stream socket", text), text
     assert re.search("descriptor 4, named deaf, does not listen", text), text
-    assert re.search("descriptor 5, named open, is not on a loopback address", text), text
+    assert re.search(
+        "descriptor 5, named open, is not on a loopback address", text
+    ), text
     assert re.search("descriptor 6, named file, is not a socket", text), text
     one.kill()
 
@@ -284,10 +326,14 @@ def test_unfit_sockets_are_refused(start, place):
 def test_unused_sockets_are_warned_about(start, place):
     sockets = [(n, listening(socket.AF_UNIX, str(place / n))) for n in ("www", "spare")]
     one = begin(
-        start, {"www": (dict(STANDARD_POOL, listen=["systemd:www"]), STANDARD_MAPS)}, sockets
+        start,
+        {"www": (dict(STANDARD_POOL, listen=["systemd:www"]), STANDARD_MAPS)},
+        sockets,
     )
     one.wait_ready()
-    assert re.search("warn .*descriptor 4, named spare, was passed", one.stderr.read_text())
+    assert re.search(
+        "warn .*descriptor 4, named spare, was passed", one.stderr.read_text()
+    )
     hello(str(place / "www"))
     one.stop()
 
@@ -303,7 +349,9 @@ def test_unused_sockets_are_warned_about(start, place):
     ],
 )
 def test_bad_names_are_configuration_errors(start, lines, wanted):
-    one = start({"www": (dict(STANDARD_POOL, listen=lines), STANDARD_MAPS)}, ready=False)
+    one = start(
+        {"www": (dict(STANDARD_POOL, listen=lines), STANDARD_MAPS)}, ready=False
+    )
     assert one.process.wait(10) == 78
     assert wanted in one.stderr.read_text()
     one.kill()
@@ -327,13 +375,20 @@ def test_socket_activation(start, place):
     path = str(place / "sock")
     port = free_port()
     one = start(
-        {"www": (dict(STANDARD_POOL, listen=["systemd:one", "systemd:two"]), STANDARD_MAPS)},
+        {
+            "www": (
+                dict(STANDARD_POOL, listen=["systemd:one", "systemd:two"]),
+                STANDARD_MAPS,
+            )
+        },
         ready=False,
         prefix=[ACTIVATE, "-l", path, "-l", "127.0.0.1:%d" % port, "--fdname=one:two"],
     )
     one.sockets = {}
     wait_for(lambda: os.path.exists(path), "the socket")
-    assert title(one.pid).startswith(ACTIVATE.rsplit("/", 1)[1]) or "activate" in title(one.pid)
+    assert title(one.pid).startswith(ACTIVATE.rsplit("/", 1)[1]) or "activate" in title(
+        one.pid
+    )
     # systemd-socket-activate says things of its own on the way.
     one.expect(text=".", optional=True)
     hello(path)
@@ -357,7 +412,9 @@ def test_without_a_manager_nothing_is_asked(scgid):
 @systemd
 def test_reload_is_told(start, manager):
     """RELOADING with its time, then READY; after a refused one too."""
-    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)}, environment=manager.environment())
+    one = start(
+        {"www": (STANDARD_POOL, STANDARD_MAPS)}, environment=manager.environment()
+    )
 
     def times(line):
         return manager.lines().count(line)
@@ -368,7 +425,13 @@ def test_reload_is_told(start, manager):
     lines = manager.lines()
     at = lines.index("RELOADING=1")
     assert re.match(r"MONOTONIC_USEC=\d+$", lines[at + 1]), lines
-    assert abs(int(lines[at + 1].split("=")[1]) / 1e6 - time.clock_gettime(time.CLOCK_MONOTONIC)) < 10
+    assert (
+        abs(
+            int(lines[at + 1].split("=")[1]) / 1e6
+            - time.clock_gettime(time.CLOCK_MONOTONIC)
+        )
+        < 10
+    )
     assert lines.index("READY=1", at) > at
     one.expect(text="unknown key|not reloaded|nonsense")
     text = one.configuration.read_text()
@@ -397,7 +460,8 @@ def test_passed_sockets_over_a_reload(start, place):
         seen = len([l for l in one.read_log() if l.message == "reloaded"])
         one.process.send_signal(signal.SIGHUP)
         wait_for(
-            lambda: len([l for l in one.read_log() if l.message == "reloaded"]) > seen, "the reload"
+            lambda: len([l for l in one.read_log() if l.message == "reloaded"]) > seen,
+            "the reload",
         )
 
     reload()

@@ -9,7 +9,15 @@ from conftest import STANDARD_MAPS, STANDARD_POOL
 from harness.client import encode, wait_for
 from harness.daemon import Scgid
 
-PARTS = ["receive_ms", "queue_ms", "start_ms", "first_ms", "body_ms", "front_ms", "after_ms"]
+PARTS = [
+    "receive_ms",
+    "queue_ms",
+    "start_ms",
+    "first_ms",
+    "body_ms",
+    "front_ms",
+    "after_ms",
+]
 
 
 @pytest.fixture
@@ -48,12 +56,14 @@ def test_off_by_default(scgid):
 def test_slow_to_answer(slow):
     """The tree names the processes, by what they are and what they wait for."""
     slow.script("first.sh", "sleep 0.5\nprintf 'Content-Type: a/b\\n\\n'")
-    reply = slow.request("/cgi-bin/first.sh", query="a=\"b")
+    reply = slow.request("/cgi-bin/first.sh", query='a="b')
     found, times = line(slow, reply.id)
     assert main_part(times) == "first_ms" and times["first_ms"] > 400
     assert found["script"].endswith("/first.sh") and found["method"] == "GET"
     assert found["uri"] == r"/cgi-bin/first.sh?a=\"b"
-    assert re.match(r"\d+ first\.sh S( \w+)? \(\d+ sleep S( \w+)?\)$", found["tree"]), found
+    assert re.match(
+        r"\d+ first\.sh S( \w+)? \(\d+ sleep S( \w+)?\)$", found["tree"]
+    ), found
 
 
 def test_slow_body(slow):
@@ -89,7 +99,9 @@ def test_slow_upload(slow, tcp):
 
 def test_slow_front_end(slow):
     """It takes nothing for a while: that is not the script's time."""
-    slow.script("big.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 4000000 /dev/zero")
+    slow.script(
+        "big.sh", "printf 'Content-Type: a/b\\n\\n'\nexec head -c 4000000 /dev/zero"
+    )
     with slow.start("/cgi-bin/big.sh") as connection:
         time.sleep(0.5)
         assert len(connection.read().body) == 4000000
@@ -99,8 +111,10 @@ def test_slow_front_end(slow):
 
 def test_slow_end(slow):
     """The response is whole, and its worker runs on."""
-    slow.script("after.sh", "printf 'Content-Type: a/b\\nContent-Length: 1\\n\\nx'\n"
-                "exec >&-\nsleep 0.4")
+    slow.script(
+        "after.sh",
+        "printf 'Content-Type: a/b\\nContent-Length: 1\\n\\nx'\n" "exec >&-\nsleep 0.4",
+    )
     _, times = line(slow, slow.request("/cgi-bin/after.sh").id)
     assert main_part(times) == "after_ms"
 

@@ -15,12 +15,15 @@ from harness.client import wait_for
 from harness.daemon import program, title
 from harness.servers import Nginx
 
+HEAD = "printf 'Content-Type: a/b\\n\\n'"
 POOL = dict(STANDARD_POOL, status="/-/status")
 PATH = "/-/status"
 
 
 def make(**more):
-    return {"www": (dict(POOL, **more), dict(STANDARD_MAPS, **{"/": {"root": "{cgi}"}}))}
+    return {
+        "www": (dict(POOL, **more), dict(STANDARD_MAPS, **{"/": {"root": "{cgi}"}}))
+    }
 
 
 @pytest.fixture
@@ -188,13 +191,19 @@ def test_open_request(start):
 
 
 def test_sorted_scripts(one):
-    one.script("-busy.sh", "printf 'Content-Type: a/b\\n\\n'\ni=0\n"
-               "while [ $i -lt 60000 ]; do i=$((i+1)); done")
+    one.script(
+        "-busy.sh",
+        "printf 'Content-Type: a/b\\n\\n'\ni=0\n"
+        "while [ $i -lt 60000 ]; do i=$((i+1)); done",
+    )
     one.request("/-busy.sh")
     wait_for(lambda: script(numbers(one), "-busy.sh"), "the script")
 
     def names(query):
-        return [s["script"] for s in json.loads(read(one, "json&sort=" + query).body)["scripts"]]
+        return [
+            s["script"]
+            for s in json.loads(read(one, "json&sort=" + query).body)["scripts"]
+        ]
 
     assert names("cpu")[0].endswith("-busy.sh")
     assert names("requests")[0].endswith("hello.sh")
@@ -221,7 +230,7 @@ def test_hostile_names(one):
     assert '<i>"' in Page(body).text
     metrics = read(one, "openmetrics").body.decode("ascii")
     assert r'/<i>\"\\x & \\xc3\\xa9\n.sh"}' in metrics
-    assert r'\x0a.sh' in read(one, "text").body.decode("ascii")
+    assert r"\x0a.sh" in read(one, "text").body.decode("ascii")
 
 
 def metrics(one):
@@ -231,7 +240,9 @@ def metrics(one):
     return reply.body.decode("ascii")
 
 
-SAMPLE = re.compile(r'^(scgid_[a-z_]+)\{((?:[a-z]+="(?:[^"\\\n]|\\[\\n"])*",?)+)\} ([0-9.]+)$')
+SAMPLE = re.compile(
+    r'^(scgid_[a-z_]+)\{((?:[a-z]+="(?:[^"\\\n]|\\[\\n"])*",?)+)\} ([0-9.]+)$'
+)
 
 
 def test_openmetrics(one):
@@ -256,17 +267,23 @@ def test_openmetrics(one):
     now = numbers(one)
     count = values["scgid_request_duration_seconds_count", 'pool="www"']
     assert count == now["requests"]
-    assert values["scgid_request_duration_seconds_bucket", 'pool="www",le="+Inf"'] == count
+    assert (
+        values["scgid_request_duration_seconds_bucket", 'pool="www",le="+Inf"'] == count
+    )
     buckets = [v for (n, l), v in values.items() if n.endswith("_bucket")]
     assert len(buckets) == 17 and buckets == sorted(buckets)
     for name, value in now["failures"].items():
         assert values["scgid_failures_total", 'pool="www",reason="%s"' % name] == value
 
 
-@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool (Debian: prometheus)")
-def test_promtool(one, place):
-    one.probe()
-    text = metrics(one)
+@pytest.mark.skipif(
+    not shutil.which("promtool"), reason="no promtool (Debian: prometheus)"
+)
+def test_promtool(forks, place):
+    forks.probe()
+    fork(forks, "hello.sh")
+    text = metrics(forks)
+    assert "scgid_fork_server_memory_bytes" in text
     done = subprocess.run(
         ["promtool", "check", "metrics"],
         input=text.encode(),
@@ -313,13 +330,50 @@ def test_several_gateways(start):
     assert numbers(one)["requests"] >= done
 
 
+def reload(one):
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_line(r"supervisor\[\d+\]: reloaded$")
+    one.mark = len(one.read_log())
+
+
+def test_counters_go_on_after_a_reload(start):
+    """Also those of a request that began before it; not with more gateways."""
+    one = start(make(workers=4))
+    place = one.writable("marks")
+    one.script("hold.sh", "while [ ! -e %s/go ]; do sleep 0.02; done\n" % place + HEAD)
+    for _ in range(5):
+        one.request("/cgi-bin/hello.sh")
+    with one.start("/cgi-bin/hold.sh") as held:
+        wait_for(lambda: numbers(one)["workers"] == 1, "the worker")
+        before = numbers(one)
+        assert before["requests"] == 6
+        reload(one)
+        # What the old one still does is not the new one's.
+        wait_for(lambda: numbers(one)["workers"] == 0, "the new gateway's answer")
+        found = numbers(one)
+        assert found["requests"] == 6 and found["started"] == before["started"]
+        assert found["workers_max"] == 4
+        (place / "go").touch()
+        assert held.read().status == 200
+    wait_for(lambda: numbers(one)["requests"] == 7, "the old gateway's request")
+    wait_for(lambda: len(one.roles("gateway www")) == 1, "the old gateway to end")
+    found = numbers(one)
+    assert (found["workers"], found["workers_max"]) == (0, 4)
+    text = one.configuration.read_text()
+    one.configuration.write_text(text.replace("[www]", "[www]\ngateways = 2"))
+    reload(one)
+    wait_for(lambda: numbers(one)["requests"] == 0, "the new gateways' answer")
+    wait_for(lambda: len(one.roles("gateway www")) == 2, "the old gateway to end")
+    one.baseline = one.settled()
+
+
 def maps(pid):
     with open("/proc/%d/maps" % pid) as stream:
         return stream.read()
 
 
 def test_only_gateways_see_the_counters(one):
-    """Root reads no memory that a child can write; nor does a launcher."""
+    """Root maps no memory that a child can write; nor does a launcher."""
     for pid, (what, _) in one.tree().items():
         has = "scgid-shared" in maps(pid)
         assert has == (what == "scgid: gateway www"), what
@@ -328,6 +382,145 @@ def test_only_gateways_see_the_counters(one):
             held.append(os.readlink("/proc/%d/fd/%s" % (pid, name)))
         has = any("scgid-shared" in link for link in held)
         assert has == (what == "scgid: supervisor"), what
+
+
+# Fork servers
+
+FORK_MAPS = {"/fork": {"root": "{cgi}", "start": "fork-server", "idle": "2s"}}
+MAIN = """#include <stdio.h>
+int main(void){puts("Content-Type: text/plain\\n\\nprogram"); return %d;}
+"""
+
+
+@pytest.fixture
+def forks(shared):
+    maps = dict(STANDARD_MAPS, **FORK_MAPS)
+    return shared.get("forks", lambda: _make({"www": (POOL, maps)}))
+
+
+def fork(one, name):
+    """Ask until a fork server answers."""
+
+    def is_forked():
+        return one.entry(one.request("/fork/" + name))["start"] == "fork-server"
+
+    wait_for(is_forked, "a fork server")
+
+
+def server(found, name, group="fork_servers"):
+    rows = [s for s in found[group] if s["program"].endswith("/" + name)]
+    return rows[0] if rows else None
+
+
+def test_fork_server_that_serves(forks):
+    forks.compiled("-counts", MAIN % 0)
+    before = numbers(forks)["worker_runs"]
+    fork(forks, "-counts")
+    fork(forks, "-counts")
+    row = wait_for(
+        lambda: [
+            s for s in [server(numbers(forks), "-counts")] if s and s["requests"] > 1
+        ],
+        "its requests to be told",
+    )[0]
+    assert row["start"] == "fork-server" and row["memory_kib"] > 100
+    assert (
+        title(row["pid"]) == "fork server: %s" % (forks.cgi / "-counts")
+        and 0 < row["age_seconds"] < 60
+    )
+    found = numbers(forks)
+    assert found["worker_runs"]["fork-server"] >= before["fork-server"] + 2
+    assert found["worker_runs"]["exec"] > before["exec"]
+    assert found["fork_servers_started"] > 0
+    page = Page(read(forks, "").body.decode()).text
+    assert "Fork servers" in page and "/-counts" in page and str(row["pid"]) in page
+    assert "/-counts" in read(forks, "text").body.decode().split("FORK SERVER\n")[1]
+    lines = metrics(forks).splitlines()
+    for name in ("s", "_requests", "_memory_bytes"):
+        start = 'scgid_fork_server%s{pool="www",program="%s",start="fork-server"} ' % (
+            name,
+            forks.cgi / "-counts",
+        )
+        values = [float(l.split()[-1]) for l in lines if l.startswith(start)]
+        assert len(values) == 1 and values[0] > 0, name
+    assert any(
+        l.startswith('scgid_worker_runs_total{pool="www",start="exec"} ') for l in lines
+    )
+
+
+def test_fork_server_that_was_replaced(forks):
+    forks.compiled("-changes", MAIN % 0)
+    fork(forks, "-changes")
+    first = server(numbers(forks), "-changes")
+    (forks.cgi / "-changes").unlink()
+    forks.compiled("-changes", MAIN % 0)
+    fork(forks, "-changes")
+    found = numbers(forks)
+    rows = [s for s in found["fork_servers_ended"] if s.get("pid") == first["pid"]]
+    assert rows and server(found, "-changes")["pid"] != first["pid"]
+    row = rows[0]
+    assert row["what"] == "ended" and row["why"].endswith("/-changes has changed")
+    assert row["requests"] >= 1 and row["ended_seconds_ago"] < 60
+    for form in ("", "text"):
+        assert "/-changes has changed" in read(forks, form).body.decode()
+
+
+def test_fork_server_that_was_refused(forks):
+    """Also with a name that is text in every form."""
+    source = forks.cgi / "x.c"
+    source.write_text(MAIN % 0)
+    subprocess.run(
+        ["cc", "-static", "-o", str(forks.cgi / HOSTILE), str(source)], check=True
+    )
+    forks.expect(
+        text="no fork server for .*, which is served with exec: it is statically"
+    )
+    path = "/fork/%3Ci%3E%22%5Cx%20%26%20%C3%A9%0A.sh"
+    before = numbers(forks)["fork_servers_refused"]
+    for _ in range(2):
+        reply = forks.request("/fork/" + HOSTILE, REQUEST_URI=path)
+        assert reply.status == 200 and forks.entry(reply)["start"] == "exec"
+    found = numbers(forks)
+    assert found["fork_servers_refused"] == before + 1
+    row = found["fork_servers_ended"][0]
+    assert row["what"] == "refused" and row["why"] == "it is statically linked"
+    assert '/<i>"\\x & ' in row["program"] and "pid" not in row
+    body = read(forks, "").body.decode("ascii")
+    assert "<i>" not in body and "it is statically linked" in body
+    assert "it is statically linked" in read(forks, "text").body.decode("ascii")
+
+
+def test_how_an_open_request_was_started(forks):
+    forks.script("-sleep.sh", "printf 'Content-Type: a/b\\n\\nx'\nread x <fifo2")
+    os.mkfifo(str(forks.cgi / "fifo2"), 0o666)
+    os.chmod(str(forks.cgi / "fifo2"), 0o666)
+    fork(forks, "hello.sh")
+    with forks.start("/fork/-sleep.sh") as held:
+
+        def row():
+            rows = [r for r in numbers(forks)["open_requests"] if r["id"] == held.id]
+            return rows[0] if rows and rows[0]["pid"] else None
+
+        assert wait_for(row, "its pid")["start"] == "fork-server"
+        page = Page(read(forks, "").body.decode()).text
+        assert "fork-server" in page.split("How long")[0]
+        with open(str(forks.cgi / "fifo2"), "w") as fifo:
+            fifo.write("\n")
+        assert held.read().status == 200
+
+
+def test_no_fork_servers_are_not_spoken_of(one):
+    assert "Fork servers" not in read(one, "").body.decode()
+    found = numbers(one)
+    assert found["fork_servers"] == [] and found["fork_servers_ended"] == []
+
+
+def test_fork_servers_of_several_gateways(start):
+    maps = dict(STANDARD_MAPS, **FORK_MAPS)
+    one = start({"www": (dict(POOL, gateways=2), maps)})
+    assert (
+        "of fork servers and of scripts are of this one" in read(one, "").body.decode()
+    )
 
 
 # scgid --status

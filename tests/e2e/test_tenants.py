@@ -31,7 +31,9 @@ def status_of(pid):
 
 
 def two_tenants(start, **keys):
-    pool = dict(STANDARD_POOL, script_timeout="60s", idle_timeout="55s", body_memory="0")
+    pool = dict(
+        STANDARD_POOL, script_timeout="60s", idle_timeout="55s", body_memory="0"
+    )
     return start(
         {
             "alice": (dict(pool, user=ALICE, **keys), STANDARD_MAPS),
@@ -52,7 +54,9 @@ def test_hostile_script(start):
     )
     # A worker of another pool, its body in the gateway's spool.
     held = one.start("/cgi-bin/hold.sh", b"secret" * 10000, pool="bob", method="POST")
-    wait_for(lambda: (place / "pid").exists() and (place / "pid").read_text(), "bob's worker")
+    wait_for(
+        lambda: (place / "pid").exists() and (place / "pid").read_text(), "bob's worker"
+    )
     pids = [one.pid]
     for name in ("gateway alice", "gateway bob", "launcher bob"):
         pids += one.roles(name)
@@ -114,7 +118,9 @@ def test_killed_launcher_comes_back(start):
     before = one.role("launcher alice")
     reply = one.request("/cgi-bin/murder.sh", pool="alice")
     assert reply.status == 502 or reply.status == 503
-    wait_for(lambda: one.roles("launcher alice") not in ([], [before]), "another launcher")
+    wait_for(
+        lambda: one.roles("launcher alice") not in ([], [before]), "another launcher"
+    )
     assert one.request("/cgi-bin/hello.sh", pool="alice").status == 200
     assert one.request("/cgi-bin/hello.sh", pool="bob").status == 200
 
@@ -125,7 +131,13 @@ def test_no_capability_but_the_supervisors(start):
     one.script("caps.sh", "printf 'Content-Type: a/b\\n\\n'\ncat /proc/self/status")
     worker = one.request("/cgi-bin/caps.sh").body.decode()
     pictures = [status_of(one.role(r)) for r in ("gateway www", "launcher www")]
-    pictures.append(dict(l.replace("\t", " ").split(": ", 1) for l in worker.splitlines() if ": " in l.replace("\t", " ")))
+    pictures.append(
+        dict(
+            l.replace("\t", " ").split(": ", 1)
+            for l in worker.splitlines()
+            if ": " in l.replace("\t", " ")
+        )
+    )
     for found in pictures:
         for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
             assert int(found[name], 16) == 0, name
@@ -211,7 +223,11 @@ def test_groups(start):
     )
     one.script("id.sh", "printf 'Content-Type: a/b\\n\\n'\nid -gn; id -Gn")
     main, every = one.request("/cgi-bin/id.sh", pool="www").body.decode().splitlines()
-    assert main == "www-data" and sorted(every.split()) == ["audio", "video", "www-data"]
+    assert main == "www-data" and sorted(every.split()) == [
+        "audio",
+        "video",
+        "www-data",
+    ]
     main, every = one.request("/cgi-bin/id.sh", pool="own").body.decode().splitlines()
     assert main == "users"
     assert "audio" not in every.split()
@@ -248,7 +264,9 @@ def jail(jails):
     directory = public_directory("jail")
     make_root(directory)
     (directory / "dev").mkdir()
-    subprocess.run(["mknod", "-m", "666", str(directory / "dev/null"), "c", "1", "3"], check=True)
+    subprocess.run(
+        ["mknod", "-m", "666", str(directory / "dev/null"), "c", "1", "3"], check=True
+    )
     (directory / "cgi" / "real").mkdir(parents=True)
     (directory / "cgi" / "link").symlink_to("real")
     (directory / "abs").symlink_to("/cgi")
@@ -265,7 +283,12 @@ def put(path, text):
 def test_paths_outside_a_chroot(start, jail):
     """Told when the configuration is read, with file and line."""
     one = start(
-        {"www": (dict(STANDARD_POOL, chroot=jail), {"/cgi": {"root": "/cgi"}, "/abs": {"root": "/abs"}})},
+        {
+            "www": (
+                dict(STANDARD_POOL, chroot=jail),
+                {"/cgi": {"root": "/cgi"}, "/abs": {"root": "/abs"}},
+            )
+        },
         ready=False,
     )
     # The probe's map is not below it.
@@ -283,7 +306,9 @@ class Jailed:
         class Inside(Scgid):
             def expand(self, value):
                 text = super().expand(value)
-                return text.replace("script = %s/hello.sh" % self.cgi, "script = /hello.sh")
+                return text.replace(
+                    "script = %s/hello.sh" % self.cgi, "script = /hello.sh"
+                )
 
         put(jail / "hello.sh", "echo hello")
         # The search for leaks needs a /proc, which is not there.
@@ -296,9 +321,32 @@ class Jailed:
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("has_library", [False, True])
+def test_fork_servers_in_a_chroot(start, jail, has_library):
+    """Without their library, or without /proc: exec, and the log says why."""
+    put(jail / "cgi" / "hello.sh", "echo hello")
+    if has_library:
+        library = build_directory() / "forkserver" / "preload.so"
+        copy = jail / str(library).lstrip("/")
+        copy.parent.mkdir(parents=True)
+        shutil.copy(library, copy)
+        for path in [copy] + list(copy.parents)[: -len(jail.parents) - 1]:
+            path.chmod(0o755)
+    maps = {"/cgi": {"root": "/cgi", "start": "fork-server"}}
+    one = Jailed(start, jail, maps).one
+    one.expect(text="no fork server.*" + ("/proc" if has_library else "preload.so"))
+    for _ in range(3):
+        reply = one.request("/cgi/hello.sh")
+        assert reply.body == b"hello\n" and one.entry(reply)["start"] == "exec"
+
+
+@pytest.mark.root
 def test_inside_a_chroot(start, jail):
     """Launcher and scripts live in it; what is outside does not exist."""
-    put(jail / "cgi" / "look.sh", "echo $0 $SCRIPT_FILENAME; pwd; ls /; cat /etc/passwd || echo none")
+    put(
+        jail / "cgi" / "look.sh",
+        "echo $0 $SCRIPT_FILENAME; pwd; ls /; cat /etc/passwd || echo none",
+    )
     put(jail / "cgi" / "real" / "deep.sh", "echo $0; pwd")
     one = Jailed(start, jail, {"/cgi": {"root": "/cgi"}, "/abs": {"root": "/abs"}}).one
     lines = one.request("/cgi/look.sh").body.decode().splitlines()
@@ -317,7 +365,10 @@ def test_inside_a_chroot(start, jail):
 def test_strays_in_a_chroot(start, jail):
     """Nothing outlives its request there either, though there is no /proc."""
     shutil.copy(os.path.realpath(shutil.which("setsid")), jail / "bin" / "setsid")
-    put(jail / "cgi" / "stray.sh", "setsid sh -c 'sleep 61' </dev/null >/dev/null 2>&1 &\necho gone")
+    put(
+        jail / "cgi" / "stray.sh",
+        "setsid sh -c 'sleep 61' </dev/null >/dev/null 2>&1 &\necho gone",
+    )
     one = Jailed(start, jail, {"/cgi": {"root": "/cgi"}}).one
     assert one.request("/cgi/stray.sh").body == b"gone\n"
     wait_for(lambda: not one.workers(), "the stray to end", 10.0)

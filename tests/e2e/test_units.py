@@ -43,7 +43,9 @@ def settings(name):
 
 
 @analyze
-@pytest.mark.parametrize("name, most", [("scgid.service", 3.5), ("scgid@.service", 1.5)])
+@pytest.mark.parametrize(
+    "name, most", [("scgid.service", 3.5), ("scgid@.service", 1.5)]
+)
 def test_exposure(tmp_path, name, most):
     (tmp_path / name).write_text(unit(name))
     done = subprocess.run(
@@ -64,12 +66,15 @@ def test_exposure(tmp_path, name, most):
 def test_units_are_valid(tmp_path):
     """Every directive is known, and what they start exists."""
     for name in SERVICES + SOCKETS:
-        text = re.sub(r"(?m)^(Exec\w+=)/\S*/scgid ", r"\1%s " % program("scgid"), unit(name))
+        text = re.sub(
+            r"(?m)^(Exec\w+=)/\S*/scgid ", r"\1%s " % program("scgid"), unit(name)
+        )
         (tmp_path / name).write_text(text)
         (tmp_path / name.replace("@.", "@daemon.")).write_text(text)
     names = [n.replace("@.", "@daemon.") for n in SERVICES + SOCKETS]
     done = subprocess.run(
-        [ANALYZE, "verify", "--man=no", "--no-pager"] + [str(tmp_path / n) for n in names],
+        [ANALYZE, "verify", "--man=no", "--no-pager"]
+        + [str(tmp_path / n) for n in names],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
@@ -83,7 +88,12 @@ def test_the_sandbox_leaves_what_scripts_need(name):
     """What would break ordinary scripts is not there, and the file says why."""
     text = unit(name)
     found = settings(name)
-    for key in ("MemoryDenyWriteExecute", "ProcSubset", "PrivateNetwork", "IPAddressDeny"):
+    for key in (
+        "MemoryDenyWriteExecute",
+        "ProcSubset",
+        "PrivateNetwork",
+        "IPAddressDeny",
+    ):
         assert key not in found, key
         assert re.search(r"# Not here:(.|\n)*%s" % key, text), key
     families = found["RestrictAddressFamilies"][0].split()
@@ -92,7 +102,12 @@ def test_the_sandbox_leaves_what_scripts_need(name):
     assert found["SystemCallErrorNumber"] == ["EPERM"]
     if name == "scgid.service":
         # Homes hold scripts; pools decide about new privileges themselves.
-        for key in ("ProtectHome", "NoNewPrivileges", "RestrictSUIDSGID", "ProtectProc"):
+        for key in (
+            "ProtectHome",
+            "NoNewPrivileges",
+            "RestrictSUIDSGID",
+            "ProtectProc",
+        ):
             assert key not in found, key
     else:
         assert found["NoNewPrivileges"] == ["yes"] and found["User"] == ["%i"]
@@ -111,7 +126,9 @@ def test_the_service_fits_the_daemon(name):
     assert int(found["TimeoutStopSec"][0]) > 35
     # A bad configuration is 78, and final.
     assert found["RestartPreventExitStatus"] == ["78"]
-    done = subprocess.run([program("scgid"), "-t", "-c", "/nonexistent"], stderr=subprocess.DEVNULL)
+    done = subprocess.run(
+        [program("scgid"), "-t", "-c", "/nonexistent"], stderr=subprocess.DEVNULL
+    )
     assert done.returncode == 78
     if name == "scgid.service":
         # Or the sockets of the template would go when this service stops.
@@ -160,7 +177,9 @@ class Rc:
         (place / "rc.subr").write_text(RC_SUBR)
         text = (ROOT / "contrib/freebsd/scgid").read_text()
         text = text.replace("/etc/rc.subr", str(place / "rc.subr"))
-        text = text.replace("/usr/local", str(place)).replace("/var/run", str(place / "run"))
+        text = text.replace("/usr/local", str(place)).replace(
+            "/var/run", str(place / "run")
+        )
         self.script = place / "etc/rc.d/scgid"
         self.script.write_text(text)
         self.script.chmod(0o755)
@@ -174,7 +193,9 @@ class Rc:
         self.conf.write_text("".join('%s="%s"\n' % pair for pair in variables.items()))
         self.record.write_text("")
         env = dict(os.environ, RECORD=str(self.record), RC_CONF=str(self.conf))
-        self.code = subprocess.run([str(self.script)] + list(arguments), env=env).returncode
+        self.code = subprocess.run(
+            [str(self.script)] + list(arguments), env=env
+        ).returncode
         return self.record.read_text().splitlines()
 
 
@@ -284,7 +305,9 @@ def test_logrotate(start, place):
     one.log_follower.path = log
     one.wait_ready()
     text = (ROOT / "contrib/logrotate/scgid").read_text()
-    text = text.replace("/var/log/scgid", str(place)).replace("/run/scgid.pid", str(place / "pid"))
+    text = text.replace("/var/log/scgid", str(place)).replace(
+        "/run/scgid.pid", str(place / "pid")
+    )
     text = text.replace("/run/systemd/system", str(place / "none"))
     configuration = place / "logrotate.conf"
     configuration.write_text(text)
@@ -315,7 +338,9 @@ def test_migration_examples_are_valid(tmp_path):
     """Each of our configurations in the README."""
     text = (ROOT / "README.md").read_text().partition("## Coming from")[2]
     blocks = re.findall(r"(?m)(?:^(?:    .*)?\n)+", text)
-    blocks = [re.sub(r"(?m)^    ", "", b) for b in blocks if b.strip().startswith("[www]")]
+    blocks = [
+        re.sub(r"(?m)^    ", "", b) for b in blocks if b.strip().startswith("[www]")
+    ]
     assert len(blocks) == 4
     cgi = tmp_path / "cgi"
     cgi.mkdir()
@@ -323,7 +348,9 @@ def test_migration_examples_are_valid(tmp_path):
     (cgi / "awstats.pl").write_text("#!/bin/sh\n")
     (cgi / "awstats.pl").chmod(0o755)
     for block in blocks:
-        block = block.replace("/usr/lib/cgi-bin", str(cgi)).replace("/run/scgid", str(tmp_path))
+        block = block.replace("/usr/lib/cgi-bin", str(cgi)).replace(
+            "/run/scgid", str(tmp_path)
+        )
         if os.getuid() != 0:
             block = re.sub(r"(?m)^(user|listen_group|group) .*\n", "", block)
         path = tmp_path / "scgid.conf"

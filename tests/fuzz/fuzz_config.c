@@ -3,15 +3,12 @@
  * whose dump is read again and dumps the same.  There is no include: only
  * files have it.
  */
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buffer.h"
 #include "config/config.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "require.h"
 
 static char *
 dump(const struct config *config, size_t *length)
@@ -19,8 +16,7 @@ dump(const struct config *config, size_t *length)
 	char *text = NULL;
 	FILE *out = open_memstream(&text, length);
 
-	if (out == NULL || config_print(config, out) == -1)
-		abort();
+	REQUIRE(out != NULL && config_print(config, out) == 0);
 	fclose(out);
 	return text;
 }
@@ -34,8 +30,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t first_length, second_length;
 
 	config = config_parse("fuzz", (const char *)data, size, &errors);
-	if ((config == NULL) != (errors.length > 0))
-		abort();
+	REQUIRE((config == NULL) == (errors.length > 0));
 	if (config == NULL) {
 		buffer_fini(&errors);
 		return 0;
@@ -51,9 +46,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	second = dump(again, &second_length);
 	config_free(again);
-	if (first_length != second_length ||
-	    memcmp(first, second, first_length) != 0)
-		abort();
+	REQUIRE(first_length == second_length &&
+	    memcmp(first, second, first_length) == 0);
 	free(first);
 	free(second);
 	return 0;

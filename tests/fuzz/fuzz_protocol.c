@@ -8,30 +8,16 @@
 #include "launcher/protocol.h"
 
 #include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "scgi/request.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define REQUIRE(claim) require(claim, #claim)
-
-static void
-require(bool holds, const char *claim)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "fuzz_protocol: not so: %s\n", claim);
-	abort();
-}
+#include "require.h"
 
 static void
 check_rules(const struct protocol_message *m, size_t fd_count)
 {
-	REQUIRE(m->reason < REASON_COUNT);
+	REQUIRE(m->reason < REASON_COUNT && m->start <= START_PERL);
 	REQUIRE(fd_count == 0 || (m->type == PROTOCOL_RUN && fd_count == 3));
 	switch (m->type) {
 	case PROTOCOL_RUN:
@@ -54,6 +40,10 @@ check_rules(const struct protocol_message *m, size_t fd_count)
 		REQUIRE(m->pid > 1);
 		break;
 	case PROTOCOL_HELLO:
+		break;
+	case PROTOCOL_SERVER:
+		REQUIRE(m->code >= 0 && m->code <= PROTOCOL_SERVER_REFUSED);
+		REQUIRE(m->data_length < PROTOCOL_TREE_MAX);
 		break;
 	default:
 		REQUIRE(m->pid > 1);

@@ -6,23 +6,9 @@
  */
 #include "cgi/response.h"
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define REQUIRE(claim) require(claim, #claim)
-
-static void
-require(bool holds, const char *claim)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "fuzz_response: not so: %s\n", claim);
-	abort();
-}
+#include "require.h"
 
 /* One "Name: value" a line, CRLF, no control byte, the empty line last. */
 static void

@@ -6,27 +6,13 @@
  */
 #include "scgi/request.h"
 
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cgi/environment.h"
+#include "require.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define MAX	       4096
-
-#define REQUIRE(claim) require(claim, #claim)
-
-static void
-require(bool holds, const char *claim)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "fuzz_scgi: not so: %s\n", claim);
-	abort();
-}
+#define MAX 4096
 
 /* As it is written again it is what it was. */
 static void

@@ -262,6 +262,8 @@ test_receive_overflow(void **state)
 	int lowest;
 
 	(void)state;
+	/* What the rule of the unread byte stands on. */
+	assert_true(fd_unix_has_reset());
 	assert_int_equal(fd_message_pair(pair), 0);
 	for (size_t i = 0; i <= FD_PASS_MAX; i++)
 		sent[i] = directory_fd;
@@ -494,6 +496,28 @@ seconds_now(void)
 	return now.tv_sec;
 }
 
+/* The first that can be run; relative ones mean nothing. */
+static void
+test_path_search(void **state)
+{
+	struct buffer found = {0};
+
+	(void)state;
+	assert_int_equal(chdir("/usr/bin"), 0);
+	assert_int_equal(path_search("", "env", &found), -1);
+	assert_int_equal(
+	    path_search(".:bin::usr/bin:/etc:/nowhere", "env", &found), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(found.length, 0);
+	assert_int_equal(path_search("/:/nowhere", "usr", &found), -1);
+	assert_int_equal(path_search("/etc", "passwd", &found), -1);
+	assert_int_equal(
+	    path_search("/nowhere:/usr/bin:/bin", "env", &found), 0);
+	assert_string_equal(found.data, "/usr/bin/env");
+	buffer_fini(&found);
+	assert_int_equal(chdir(directory), 0);
+}
+
 static void
 test_clock(void **state)
 {
@@ -563,6 +587,7 @@ main(void)
 	    cmocka_unit_test(test_memory_file),
 	    cmocka_unit_test(test_open_path),
 	    cmocka_unit_test(test_open_beneath),
+	    cmocka_unit_test(test_path_search),
 	    cmocka_unit_test(test_clock),
 	    cmocka_unit_test(test_clock_goes_on),
 	    cmocka_unit_test(test_open_beneath_without_openat2),

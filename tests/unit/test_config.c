@@ -213,6 +213,7 @@ static const struct key_case {
     {SECTION_POOL, "launchers", "2", NULL, "65", "range, 0-64"},
     {SECTION_POOL, "workers", "65536", NULL, "65537", "0-65536"},
     {SECTION_POOL, "workers", "7", NULL, "-1", "is not a number"},
+    {SECTION_POOL, "fork_servers", "0", NULL, "257", "range, 0-256"},
     {SECTION_POOL, "queue", "10", NULL, "many", "is not a number"},
     {SECTION_POOL, "queue", "10", NULL, "99999999999999999999", "out of range"},
     {SECTION_POOL, "queue_timeout", "0", NULL, "30",
@@ -264,6 +265,16 @@ static const struct key_case {
 	"'/etc/passwd' is not a directory"},
     {SECTION_MAP, "script", "/etc/passwd", NULL, "/etc",
 	"'/etc' is not a regular file"},
+    {SECTION_MAP, "wsgi", "/etc/passwd:application", NULL, "/etc:app",
+	"'/etc' is not a regular file"},
+    {SECTION_MAP, "wsgi", "/etc/passwd:a.b_1", NULL, "/etc/passwd:1",
+	"'1' is not the name of a callable"},
+    {SECTION_MAP, "wsgi", "/etc/passwd", NULL,
+	"/etc/passwd:", "'' is not the name of a callable"},
+    {SECTION_MAP, "wsgi", "/etc/passwd:app", NULL, "app.py:app",
+	"'app.py:app' is not an absolute path"},
+    {SECTION_MAP, "wsgi", "/etc/passwd:app", NULL, "/a:b/app.py:app",
+	"'/a:b/app.py': No such file"},
     {SECTION_MAP, "args", "a  \"b c\" \t d", "a \"b c\" d", "a \"b",
 	"a double quote is not closed"},
     {SECTION_MAP, "args", "\";\" \"\" a\\b \"\\\"\\;\" x\" \"y",
@@ -285,6 +296,15 @@ static const struct key_case {
     {SECTION_MAP, "authorization", "pass", NULL, "passed", "one of"},
     {SECTION_MAP, "accel", "yes", NULL, "true", "not one of no|yes"},
     {SECTION_MAP, "trust_script_filename", "yes", NULL, "y", "one of"},
+    {SECTION_MAP, "start", "fork-server", NULL, "fork", "not one of exec|"},
+    {SECTION_MAP, "preload", "auto flask.json -a_1", NULL, "no json",
+	"'no' stands alone"},
+    {SECTION_MAP, "preload", "no", NULL, "a..b", "not the name of a module"},
+    {SECTION_MAP, "preload", "auto", NULL, "-", "not the name of a module"},
+    {SECTION_MAP, "spare", "128", NULL, "129", "range, 0-128"},
+    {SECTION_MAP, "prestart", "yes", NULL, "true", "not one of no|yes"},
+    {SECTION_MAP, "max_requests", "7", NULL, "all", "is not a number"},
+    {SECTION_MAP, "idle", "1h", NULL, "60", "has no unit"},
     {SECTION_MAP, "queue_timeout", "1s", NULL, "1", "has no unit"},
     {SECTION_MAP, "body_timeout", "1s", NULL, "0", "range"},
     {SECTION_MAP, "idle_timeout", "1s", NULL, "0s", "range"},
@@ -294,6 +314,20 @@ static const struct key_case {
     {SECTION_MAP, "env.A", "x", NULL, NULL, NULL},
     {SECTION_MAP, "env.REQUEST_METHOD", NULL, NULL, "x", "the request"},
 };
+
+/* needed_by: what else a map must have, for `key` to be right. */
+static const char *
+needed_by(const char *key)
+{
+	if (strcmp(key, "root") == 0 || strcmp(key, "script") == 0 ||
+	    strcmp(key, "wsgi") == 0)
+		return "";
+	if (strcmp(key, "preload") == 0 || strcmp(key, "spare") == 0)
+		return "root = /\nstart = python\n";
+	if (strcmp(key, "prestart") == 0)
+		return "script = /etc/passwd\nstart = perl\n";
+	return "root = /\n";
+}
 
 /* put_case: a whole configuration with the line; the number of that line. */
 static unsigned
@@ -315,10 +349,7 @@ put_case(char *text, size_t size, const struct key_case *c, const char *value)
 	    c->section == SECTION_POOL && strcmp(key, "user") == 0 ? ""
 								   : user_line,
 	    c->section == SECTION_POOL ? line : "",
-	    c->section == SECTION_MAP &&
-		    (strcmp(key, "root") == 0 || strcmp(key, "script") == 0)
-		? ""
-		: "root = /\n",
+	    c->section == SECTION_MAP ? needed_by(key) : "root = /\n",
 	    c->section == SECTION_MAP ? line : "");
 	at = strstr(text, line);
 	/* The [scgid] user is not the pool's user of the same name. */
@@ -369,6 +400,39 @@ test_every_key(void **state)
 			    text, number, c->why != ROOT_ONLY ? c->why : "no");
 		}
 	}
+}
+
+static void
+test_fork_server_keys_need_one(void **state)
+{
+	unsigned line = user_line[0] != '\0' ? 7 : 6;
+
+	(void)state;
+	assert_one_error(whole("", "spare = 1\n"), line, "has start = exec");
+	assert_one_error(
+	    whole("", "prestart = yes\n"), line, "has start = exec");
+	assert_one_error(whole("", "start = perl\nprestart = yes\n"), line + 1,
+	    "this map has a root");
+	assert_one_error(whole("", "start = perl\npreload = a\n"), line + 1,
+	    "goes with start = python");
+}
+
+static void
+test_wsgi_goes_with(void **state)
+{
+	unsigned line = user_line[0] != '\0' ? 7 : 6;
+
+	(void)state;
+	assert_one_error(
+	    whole("", "wsgi = /etc/passwd\n"), line, "has both root and wsgi");
+	assert_one_error(
+	    whole("", "[p /a]\nwsgi = /etc/passwd:a\nscript = /etc/passwd\n"),
+	    line + 2, "has both script and wsgi");
+	assert_one_error(whole("", "[p /a]\nwsgi = /etc/passwd:a\nindex = x\n"),
+	    line + 2, "this map has a Python application");
+	assert_one_error(
+	    whole("", "[p /a]\nwsgi = /etc/passwd:a\nstart = perl\n"), line + 2,
+	    "does not go with wsgi");
 }
 
 static void
@@ -736,7 +800,7 @@ test_error_list(void **state)
 	    "t:18: allow_names goes with root; this map has a script\n"
 	    "t:19: trust_script_filename goes with root; this map has a "
 	    "script\n"
-	    "t:20: map [www /a/] has neither root nor script\n"
+	    "t:20: map [www /a/] has none of root, script and wsgi\n"
 	    "t:25: [scgid] stands twice: first in line 24 of the main file\n"
 	    "t:26: unknown key 'workers' in [scgid]; it belongs in a pool, "
 	    "[NAME]\n"
@@ -992,7 +1056,7 @@ test_include_errors(void **state)
 	    "a.conf:1: 'x' stands before the first [section]\n"
 	    "a.conf:2: [scgid] stands twice: first in line 1 of the main "
 	    "file\n"
-	    "a.conf:3: map [a /] has neither root nor script\n"
+	    "a.conf:3: map [a /] has none of root, script and wsgi\n"
 	    "b.conf:3: user: there is no user 'no-such-user'\n"
 	    "b.conf:2: pool 'a' has no listen: nothing could reach it\n"
 	    "d.conf:1: cannot read: not a regular file\n");
@@ -1052,7 +1116,8 @@ test_dump_of_dump(void **state)
 		"\"\\\\ \\\"\" \\\nidle_timeout = 1500ms\n"
 		"[p /m]\nroot=/\nhost=*.org\n[p /]\nscript = "
 		"/etc/passwd\ntrust_script_filename = no\n"
-		"[p /m/n]\nroot = /\nhandler.a = /etc/passwd\n"));
+		"[p /m/n]\nroot = /\nhandler.a = /etc/passwd\n"
+		"[p /w]\nwsgi = /etc/passwd:a.b\n"));
 	char *first = dump(config), *second;
 
 	(void)state;
@@ -1196,6 +1261,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_key),
+	    cmocka_unit_test(test_fork_server_keys_need_one),
+	    cmocka_unit_test(test_wsgi_goes_with),
 	    cmocka_unit_test(test_every_key_has_a_case),
 	    cmocka_unit_test(test_empty_values),
 	    cmocka_unit_test(test_defaults),

@@ -63,6 +63,16 @@ static const struct protocol_message examples[] = {
 	.pid = 7,
 	.text = "7 sh S (8 sleep S)"},
     {.type = PROTOCOL_HELLO, .text = ""},
+    {.type = PROTOCOL_SERVER,
+	.code = PROTOCOL_SERVER_ENDED,
+	.start = START_PERL,
+	.number = 7,
+	.requests = UINT32_MAX,
+	.pid = 3,
+	.peak_memory = 4096,
+	.text = "/usr/bin/perl /srv/a",
+	.data = "it was not used",
+	.data_length = 15},
 };
 
 #define EXAMPLES (sizeof(examples) / sizeof(examples[0]))
@@ -349,7 +359,7 @@ test_every_byte_changed(void **state)
 				if (protocol_decode(data, length, 0, &m) == -1)
 					continue;
 				assert_in_range(
-				    m.type, PROTOCOL_RUN, PROTOCOL_HELLO);
+				    m.type, PROTOCOL_RUN, PROTOCOL_SERVER);
 				assert_in_range(m.reason, 0, REASON_COUNT - 1);
 				assert_ptr_equal(
 				    m.text + strlen(m.text) + 1, m.data);
@@ -444,7 +454,7 @@ test_rules(void **state)
 	m.code = SIGTERM;
 	m.type = (enum protocol_type)0;
 	refuse(m);
-	m.type = (enum protocol_type)(PROTOCOL_HELLO + 1);
+	m.type = (enum protocol_type)(PROTOCOL_SERVER + 1);
 	refuse(m);
 }
 

@@ -101,21 +101,16 @@ test_hello_then_answers(void **state)
 	say(&pulse, sizeof(pulse), NULL, 0);
 	assert_true(team.pulse.is_live);
 	assert_true(team.pulse.is_asked);
-	pulse.served = 7;
 	pulse.open = 3;
 	pulse.waiting = 3;
 	pulse.workers = 4;
 	say(&pulse, sizeof(pulse), NULL, 0);
 	assert_false(team.pulse.is_asked);
-	assert_int_equal(team.pulse.last.served, 7);
+	assert_int_equal(team.pulse.last.open, 3);
 	assert_int_not_equal(team.control, -1);
-	/* Counts outlive the gateway. */
 	pulse_end(&team);
 	assert_false(team.pulse.is_live);
-	assert_int_equal(team.pulse.served, 7);
-	assert_int_equal(team.pulse.last.served, 0);
-	pulse_end(&team);
-	assert_int_equal(team.pulse.served, 7);
+	assert_int_equal(team.pulse.last.open, 0);
 }
 
 static void

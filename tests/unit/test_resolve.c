@@ -560,6 +560,40 @@ test_fixed_script(void **state)
 	refused(m, "/app", REASON_SCRIPT_NOT_FOUND);
 }
 
+/* Read, not executed; the interpreter is Python's, whatever the extension. */
+static void
+test_application(void **state)
+{
+	const struct config_map *m;
+	struct resolved r;
+	char text[192];
+
+	(void)state;
+	snprintf(text, sizeof(text), "wsgi = %s/b.py:a.b\nhandler.py = /bin/sh",
+	    root);
+	m = parse_map("/app", text);
+	found(m, "/app", "/b.py", "/app", NULL);
+	found(m, "/app/x/../y", "/b.py", "/app", "/x/../y");
+	snprintf(text, sizeof(text),
+	    "wsgi = %s/no.ext.ension\nhandler.py = /bin/sh\n"
+	    "handler.ension = /bin/ls",
+	    root);
+	m = parse_map("/", text);
+	resolve_with(m, "/x", "", 0, &r);
+	assert_int_equal(r.reason, REASON_NONE);
+	assert_string_equal(r.interpreter, "/bin/sh");
+	assert_string_equal(r.name.data, "");
+	assert_string_equal(r.path_info, "/x");
+	end(&r);
+	snprintf(text, sizeof(text), "wsgi = %s/open.cgi:app", root);
+	refused(parse_map("/app", text), "/app", REASON_UNSAFE_PERMISSIONS);
+	if (geteuid() == 0)
+		return;
+	make_file("closed.py", 0300);
+	snprintf(text, sizeof(text), "wsgi = %s/closed.py", root);
+	refused(parse_map("/app", text), "/app", REASON_PERMISSION_DENIED);
+}
+
 /* What a map makes of SCRIPT_FILENAME and the parameters behind it. */
 static void
 check_trusted(const struct config_map *m, const char *filename,
@@ -653,6 +687,7 @@ main(void)
 	    cmocka_unit_test(test_root_of_everything),
 	    cmocka_unit_test(test_root_that_has_gone),
 	    cmocka_unit_test(test_fixed_script),
+	    cmocka_unit_test(test_application),
 	    cmocka_unit_test(test_trusted_script_filename),
 	    cmocka_unit_test(test_without_a_trace),
 	};

@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/process.h"
+#include "launcher/protocol.h"
 
 /* All that a script's name or a client's words may try. */
 static char hostile[] = "</td><script>alert('\"&\\')\n\x01\x7f\xc3\xa9";
@@ -36,6 +37,7 @@ set_up(void **state)
 	f->gateway->pool = &f->pool;
 	f->gateway->usage = calloc(1, sizeof(struct usage_table));
 	TAILQ_INIT(&f->gateway->requests);
+	TAILQ_INIT(&f->gateway->servers);
 	f->request.gateway = f->gateway;
 	*state = f;
 	return counters_open(f->gateway, -1);
@@ -46,11 +48,32 @@ tear_down(void **state)
 {
 	struct fixture *f = *state;
 
+	servers_free(f->gateway);
 	counters_close(f->gateway);
 	free(f->gateway->usage);
 	free(f->gateway);
 	free(f);
 	return 0;
+}
+
+/* What a launcher would say of its fork server `number`. */
+static void
+tell_server(struct link *link, uint32_t number, enum protocol_server state,
+    const char *what, const char *why)
+{
+	const struct protocol_message m = {.type = PROTOCOL_SERVER,
+	    .code = (int32_t)state,
+	    .number = number,
+	    .pid = 100 + (int32_t)number,
+	    .start = START_PERL,
+	    .requests = 7,
+	    .peak_memory = 2,
+	    .started_at = INT64_MIN,
+	    .text = what,
+	    .data = why,
+	    .data_length = strlen(why)};
+
+	servers_told(link, &m);
 }
 
 /* A request of `script` that took `ms` and failed for `why`. */
@@ -77,6 +100,7 @@ write_form(struct fixture *f, void (*form)(struct status_page *p),
 {
 	memset(p, 0, sizeof(*p));
 	p->gateway = f->gateway;
+	p->has_servers = true;
 	for (unsigned i = 0; i < COUNTER_COUNT; i++)
 		p->values[i] = counter_sum(f->gateway, i);
 	p->failures = counter_failures(f->gateway);
@@ -214,9 +238,12 @@ test_what_comes_from_outside_is_escaped(void **state)
 {
 	static const char words[] = "REMOTE_ADDR\0<script>\"\\";
 	struct fixture *f = *state;
+	struct link link = {.gateway = f->gateway};
 	struct status_page p;
 
 	end_request(f, hostile, 5, REASON_EXIT_STATUS);
+	tell_server(&link, 1, PROTOCOL_SERVER_READY, hostile, "");
+	tell_server(&link, 0, PROTOCOL_SERVER_REFUSED, hostile, hostile);
 	f->request.script = hostile;
 	f->request.path.data = hostile;
 	f->request.header.params = words;
@@ -234,6 +261,40 @@ test_what_comes_from_outside_is_escaped(void **state)
 		buffer_fini(&p.body);
 	}
 	TAILQ_REMOVE(&f->gateway->requests, &f->request, entry);
+}
+
+static void
+test_fork_servers(void **state)
+{
+	struct fixture *f = *state;
+	struct link link = {.gateway = f->gateway}, other = link;
+	const struct server *s = NULL;
+	struct status_page p;
+	unsigned count = 0;
+
+	tell_server(&link, 1, PROTOCOL_SERVER_READY, "/bin/a", "");
+	tell_server(&other, 1, PROTOCOL_SERVER_READY, "/bin/a", "");
+	tell_server(&other, 2, PROTOCOL_SERVER_READY, "/bin/b", "");
+	write_form(f, status_write_metrics, &p);
+	assert_non_null(
+	    strstr(p.body.data, "program=\"/bin/a\",start=\"perl\"} 2\n"));
+	assert_non_null(
+	    strstr(p.body.data, "program=\"/bin/a\",start=\"perl\"} 14\n"));
+	assert_non_null(
+	    strstr(p.body.data, "program=\"/bin/b\",start=\"perl\"} 2048\n"));
+	buffer_fini(&p.body);
+	servers_link_lost(&other);
+	for (unsigned i = 0; i < 2 * SERVERS_ENDED; i++)
+		tell_server(
+		    &link, 0, PROTOCOL_SERVER_REFUSED, "/bin/c", "a\nb");
+	assert_int_equal(status_next_server(&p, NULL)->number, 1);
+	assert_null(status_next_server(&p, status_next_server(&p, NULL)));
+	while ((s = status_next_ended(&p, s)) != NULL) {
+		assert_string_equal(s->why, "a | b");
+		assert_true(s->is_refused);
+		count++;
+	}
+	assert_int_equal(count, SERVERS_ENDED);
 }
 
 static void
@@ -312,6 +373,7 @@ main(void)
 	    WITH_GATEWAY(test_long_names_are_cut),
 	    WITH_GATEWAY(test_what_comes_from_outside_is_escaped),
 	    WITH_GATEWAY(test_percentiles),
+	    WITH_GATEWAY(test_fork_servers),
 	    cmocka_unit_test(test_numbers_for_people),
 	    cmocka_unit_test(test_process_tree),
 	};

@@ -4,6 +4,8 @@ Owns a private directory per instance.  The invariant: after check() has
 returned, the instance is as it was just after its start.
 """
 
+import atexit
+import functools
 import json
 import os
 import pathlib
@@ -21,6 +23,7 @@ from . import client
 from .client import wait_for
 
 SCRIPTS = pathlib.Path(__file__).resolve().parent.parent / "scripts"
+PROGRAMS = ["scgid", "scgi-request", "scgi-http"]
 IS_ROOT = os.getuid() == 0
 POOL_USER = "www-data"
 GATEWAY_USER = "nobody"
@@ -40,10 +43,29 @@ def build_directory(name="SCGID_BUILD"):
 
 
 def program(name, build="SCGID_BUILD"):
-    path = build_directory(build) / name
+    path = reachable_build(build) / name
     if not path.exists():
         raise AssertionError("%s is not built (%s)" % (path, build))
     return str(path)
+
+
+@functools.lru_cache(maxsize=None)
+def reachable_build(build):
+    """The build directory, or a copy of it that the pools' user can reach.
+
+    As that user reads what its programs are started with, beside scgid.
+    """
+    directory = build_directory(build)
+    places = [directory] + list(directory.parents)
+    if all(place.stat().st_mode & 0o1 for place in places):
+        return directory
+    copy = public_directory("build")
+    atexit.register(shutil.rmtree, copy)
+    for name in PROGRAMS:
+        if (directory / name).exists():
+            shutil.copy2(directory / name, copy)
+    shutil.copytree(directory / "forkserver", copy / "forkserver")
+    return copy
 
 
 def is_sanitised(build="SCGID_BUILD"):
@@ -139,6 +161,28 @@ def descriptors(pid):
         return len(os.listdir("/proc/%d/fd" % pid))
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return -1
+
+
+def is_forker(pid):
+    """Whether it is a fork server, or a worker that waits for a request."""
+    try:
+        for name in os.listdir("/proc/%d/fd" % pid):
+            if "memfd:scgid-shared" in os.readlink("/proc/%d/fd/%s" % (pid, name)):
+                return not title(pid).startswith("scgid: ")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        pass
+    return False
+
+
+def is_leader(pid):
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
+
+
+# What a launcher keeps open for a fork server.
+FORK_SERVER_DESCRIPTORS = 3
 
 
 def resident_kib(pid):
@@ -362,20 +406,44 @@ class Scgid:
         return wait_for(lambda: self.roles(name), "a process " + name)[0]
 
     def workers(self):
-        """Descendants that are no process of ours."""
+        """Descendants that are no process of ours, and no fork server."""
         return {
             pid: entry
             for pid, entry in self.tree().items()
-            if not entry[0].startswith("scgid: ")
+            if not entry[0].startswith("scgid: ") and not is_forker(pid)
         }
 
+    def forkers(self):
+        """pid -> parent of the fork servers and their spare workers."""
+        everything = processes()
+        return {
+            pid: everything[pid][0]
+            for pid in self.tree()
+            if pid in everything and is_forker(pid)
+        }
+
+    def fork_servers(self):
+        """The fork servers: they lead their session, as a spare does not."""
+        return [pid for pid in self.forkers() if is_leader(pid)]
+
+    def spares(self):
+        return [pid for pid in self.forkers() if not is_leader(pid)]
+
     def picture(self):
-        """What must be the same after every test: processes and descriptors."""
+        """What must be the same after every test: processes and descriptors.
+
+        Fork servers stay, and are left out.
+        """
         found = {}
+        forkers = self.forkers()
         for pid, (what, state) in self.tree().items():
+            if pid in forkers:
+                continue
             if state == "Z":
                 what = "zombie"
-            found.setdefault(what, []).append(0 if state == "Z" else descriptors(pid))
+            kept = sum(p == pid and is_leader(f) for f, p in forkers.items())
+            count = descriptors(pid) - kept * FORK_SERVER_DESCRIPTORS
+            found.setdefault(what, []).append(0 if state == "Z" else count)
         return {what: sorted(counts) for what, counts in found.items()}
 
     def settled(self):

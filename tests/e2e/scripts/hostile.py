@@ -48,14 +48,18 @@ def read_memory(pid):
     data = ctypes.create_string_buffer(8)
     local = Vector(ctypes.addressof(data), 8)
     remote = Vector(ctypes.addressof(data), 8)
-    check(libc.process_vm_readv(pid, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0))
+    check(
+        libc.process_vm_readv(pid, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0)
+    )
 
 
 def write_memory(pid):
     data = ctypes.create_string_buffer(8)
     local = Vector(ctypes.addressof(data), 8)
     remote = Vector(ctypes.addressof(data), 8)
-    check(libc.process_vm_writev(pid, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0))
+    check(
+        libc.process_vm_writev(pid, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0)
+    )
 
 
 def open_descriptors(pid):
@@ -73,7 +77,9 @@ def steal_descriptor(pid):
 
 
 def attack(pid):
-    attempt("attach %d" % pid, lambda: check(libc.ptrace(PTRACE_ATTACH, pid, None, None)))
+    attempt(
+        "attach %d" % pid, lambda: check(libc.ptrace(PTRACE_ATTACH, pid, None, None))
+    )
     attempt("seize %d" % pid, lambda: check(libc.ptrace(PTRACE_SEIZE, pid, None, None)))
     attempt("mem %d" % pid, lambda: open("/proc/%d/mem" % pid, "rb+"))
     attempt("maps %d" % pid, lambda: open("/proc/%d/maps" % pid).read(1))

@@ -1,0 +1,87 @@
+/*
+ * forkserver/preload: what the parts of the library share.  It lives in other
+ * people's programs: nothing here may use scgid's libraries, and no name of it
+ * is seen outside.
+ */
+#ifndef FORKSERVER_PRELOAD_H
+#define FORKSERVER_PRELOAD_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "launcher/fork_protocol.h"
+
+#define PRELOAD_HANDLERS_MAX 64
+#define PRELOAD_FILES_MAX    64
+
+/* Of the auxiliary vector, in pointers. */
+#define PRELOAD_AUXILIARY_MAX 128
+
+/* The functions of a pthread_atfork(3). */
+struct preload_handler {
+	void (*prepare)(void);
+	void (*parent)(void);
+	void (*child)(void);
+};
+
+/* A file that was open when the fork server was ready. */
+struct preload_file {
+	int fd;
+	int flags; /* as open(2) takes them */
+	int fd_flags;
+	off_t offset;
+};
+
+struct preload {
+	enum fork_mode mode;
+	int socket; /* -1: this process is no fork server */
+	unsigned spare;
+	volatile struct fork_slot *slots;
+	pid_t *thread_id; /* where the C library keeps it */
+	void *robust_list;
+	size_t robust_list_size;
+	struct preload_handler handlers[PRELOAD_HANDLERS_MAX];
+	size_t handler_count;
+	struct preload_file files[PRELOAD_FILES_MAX];
+	size_t file_count;
+	char **environment; /* as the kernel gave it, without our variables */
+	size_t environment_count;
+	char *title; /* the memory of argv */
+	size_t title_size;
+	const void *auxiliary; /* what stands behind the variables */
+	size_t auxiliary_size; /* in bytes; 0: more than we have room for */
+};
+
+extern struct preload preload;
+
+/* preload_refuse: this program cannot be a fork server; the reason. */
+void preload_refuse(const char *format, ...)
+    __attribute__((noreturn, format(printf, 1, 2)));
+
+/*
+ * preload_check: end if anything of this process cannot be had by every worker
+ * for itself; note what has to be opened again.
+ */
+void preload_check(void);
+
+/* preload_reopen: in a worker, open the files again. */
+void preload_reopen(void);
+
+/*
+ * preload_note_image: once.  preload_describe: before a worker is forked: the
+ * strings from `arguments` to `variables`, and from there to `end`, are what
+ * others shall see of it.  preload_show: in the worker: so be it.
+ */
+void preload_note_image(void);
+void preload_describe(char *arguments, char *variables, char *end);
+void preload_show(void);
+
+/*
+ * preload_serve: say hello and serve.  Ends the process when the launcher has
+ * gone away; returns in each worker, with its arguments; environ is set.
+ */
+char **preload_serve(int *argc);
+
+#endif

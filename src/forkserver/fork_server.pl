@@ -1,0 +1,94 @@
+# fork_server: a perl that has compiled a script and waits for requests.
+#
+#     perl [SWITCHES] '-M5;BEGIN{require q{.../fork_server.pl}}' SCRIPT [ARG...]
+#
+# The launcher starts it, with a library that takes the place of fork()
+# (preload.c).  What it says to the launcher is in launcher/fork_protocol.h.
+#
+# perl runs this before it compiles the script, and the INIT block between that
+# and running it, before INIT blocks of the script.  There it calls fork(), which
+# returns in workers only.  A worker finds the variables of its request in a file
+# at the descriptor where the socket was; when the block ends, perl runs the
+# script.
+#
+# The script finds what `perl SCRIPT` would give it; scgid-start(7) names what
+# differs.  So this loads no module, not even strict, and defines no name.
+# Whatever the script has changed by then must not matter to it: $/, $\, $",
+# the layers of handles, what handles signals and warnings.
+#
+# What keeps it from serving is told on stderr, with a status that is not 0.
+
+delete $main::{'q::'};    # perl took the q of our command for a package
+my ($number) = delete($ENV{SCGID_FORK_SERVER}) =~ /^(\d+)$/;
+
+# Of variables as NAME=VALUE those that perl looks at but once, at its start.
+my $start = sub { join "\0", sort grep { /^LANG/ || /^LC_/ || /^PERL/ } @_ };
+my $started_with = $start->(map { "$_=$ENV{$_}" } keys %ENV);
+
+# What perl says of the script while it compiles it is said of each request.
+my $warnings = '';
+my $on_warning = sub { $warnings .= $_[0]; print STDERR $_[0] };
+$SIG{__WARN__} = $on_warning;
+
+# The texts in a file that end in NUL.  Tainted, if anything is.
+my $read = sub {
+	my $text = '';
+	binmode $_[0];
+	1 while sysread $_[0], $text, 65536, length $text;
+	split /\0/, $text;
+};
+
+# The files that this perl is made of, besides its program and the script.
+my $files = sub {
+	my $directory = readlink '/proc/self/cwd';
+	my $libraries = $DynaLoader::{dl_shared_objects};
+	my @names = grep { defined && !ref } values %INC;
+	push @names, @$libraries if $libraries;
+	map {
+		my $name = m{^/} ? $_ : "$directory/$_";
+		utf8::encode($name) if utf8::is_utf8($name);
+		$name;
+	} @names;
+};
+
+INIT {
+	local ($@, $!);
+	my $alarm = alarm 0;    # it would end the fork server
+	delete $INC{(__FILE__)};
+	delete $main::{'_<' . __FILE__};
+	delete $SIG{__WARN__}
+	    if $SIG{__WARN__} && $SIG{__WARN__} == $on_warning;
+	open my $self, '<', '/proc/self/cmdline' or die "cmdline: $!\n";
+	my @command = grep { !/^-M5;BEGIN/ } $read->($self);
+
+	open my $request, '+<&=', $number or die "descriptor $number: $!\n";
+	binmode $request;
+	my @files = map { "$_\0" } $files->();
+	while (my @some = splice @files, 0, 100) {    # a message has its limits
+		syswrite $request, join '', 'F', @some;
+	}
+	$ENV{SCGID_FORK_SERVER} = 'ready';
+	defined fork or die "fork: $!\n";
+
+	my ($options, @variables) = $read->($request);
+	close $request;
+	if ($start->(@variables) ne $started_with) {
+		# With taint: nothing of it is for us to judge.
+		%ENV = map { /^([^=]*)=(.*)/s } @variables;
+		my ($perl, @words) = map { /(.*)/s } $^X, @command;
+		exec { $perl } @words;
+	}
+	# A match would take the taint away.
+	%ENV = ();
+	$ENV{substr $_, 0, index $_, '='} = substr $_, 1 + index $_, '='
+	    for @variables;
+	$^T = time;
+	srand;
+	alarm $alarm if $alarm;
+	if (length $warnings) {
+		local ($,, $\);
+		print STDERR $warnings;
+	}
+}
+
+1;

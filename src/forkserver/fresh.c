@@ -1,0 +1,244 @@
+/*
+ * fresh.c: what a worker must have for itself alone, though the fork server had
+ * it first.
+ */
+#include "forkserver/preload.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Besides those of a request, while a worker begins. */
+#define FREE_FILES 2
+
+extern char **environ;
+
+/* Visits the numbered entries of a directory of /proc. */
+static void
+each_number(const char *path, void (*visit)(int number, void *arg), void *arg)
+{
+	DIR *directory = opendir(path);
+	struct dirent *entry;
+
+	if (directory == NULL)
+		preload_refuse("%s: %s", path, strerror(errno));
+	while ((entry = readdir(directory)) != NULL)
+		if (entry->d_name[0] != '.' &&
+		    atoi(entry->d_name) != dirfd(directory))
+			visit(atoi(entry->d_name), arg);
+	closedir(directory);
+}
+
+static void
+count_thread(int id, void *arg)
+{
+	(void)id;
+	++*(unsigned *)arg;
+}
+
+/* A lock is the fork server's for ever, and every worker would wait for it. */
+static bool
+is_locked(int fd)
+{
+	char path[64], text[512];
+	int info;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	n = info == -1 ? -1 : read(info, text, sizeof(text) - 1);
+	close(info);
+	text[n > 0 ? n : 0] = '\0';
+	return strstr(text, "\nlock:") != NULL;
+}
+
+/*
+ * A worker must not share what was opened before the fork: a file it opens
+ * again for itself, and anything else that has a state cannot be shared.
+ */
+static void
+note_open_file(int fd, void *arg)
+{
+	struct preload_file *f = &preload.files[preload.file_count];
+	char path[64], name[256] = "";
+	struct stat st;
+
+	++*(rlim_t *)arg;
+	if (fd <= STDERR_FILENO ||
+	    (fd >= preload.socket && fd < preload.socket + 3) ||
+	    fstat(fd, &st) == -1)
+		return;
+	if (S_ISCHR(st.st_mode))
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	if (readlink(path, name, sizeof(name) - 1) == -1)
+		name[0] = '\0';
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		/* Its number would be another complaint each time. */
+		if (name[0] != '/' && strstr(name, ":[") != NULL &&
+		    strncmp(name, "anon_inode", 10) != 0)
+			*strchr(name, ':') = '\0';
+		preload_refuse(
+		    "holds descriptor %d, %s, which requests would share", fd,
+		    name);
+	}
+	if (is_locked(fd))
+		preload_refuse("holds a lock on %s", name);
+	if (preload.file_count == PRELOAD_FILES_MAX)
+		preload_refuse(
+		    "holds more than %d open files", PRELOAD_FILES_MAX);
+	f->fd = fd;
+	f->flags = fcntl(fd, F_GETFL) &
+	    (O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECTORY | O_PATH);
+	f->fd_flags = fcntl(fd, F_GETFD);
+	f->offset = lseek(fd, 0, SEEK_CUR);
+	preload.file_count++;
+}
+
+/* In a worker.  What cannot be opened again is shared: it is only read. */
+void
+preload_reopen(void)
+{
+	char path[64];
+	int fd;
+
+	for (size_t i = 0; i < preload.file_count; i++) {
+		const struct preload_file *f = &preload.files[i];
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+		if ((f->flags & O_PATH) != 0 ||
+		    (fd = open(path, f->flags | O_NOCTTY | O_CLOEXEC)) == -1)
+			continue;
+		lseek(fd, f->offset, SEEK_SET);
+		dup3(fd, f->fd, f->fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+		close(fd);
+	}
+}
+
+/*
+ * The C library keeps the number of the thread, and its fork() has the kernel
+ * change it; where it is, the kernel tells, as it clears it at the end.
+ */
+static void
+find_thread_id(void)
+{
+	if (prctl(PR_GET_TID_ADDRESS, &preload.thread_id) == -1 ||
+	    preload.thread_id == NULL || *preload.thread_id != getpid())
+		preload_refuse(
+		    "the kernel does not tell where the thread id is");
+	syscall(SYS_get_robust_list, 0, &preload.robust_list,
+	    &preload.robust_list_size);
+}
+
+/* Memory that stays the same memory after a fork; a named file is that too. */
+static void
+refuse_shared_memory(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+
+	while (maps != NULL && fgets(line, sizeof(line), maps) != NULL) {
+		const char *access = strchr(line, ' ');
+		const char *name = strchr(line, '/');
+
+		if (access != NULL && strncmp(access, " rw", 3) == 0 &&
+		    access[4] == 's' &&
+		    (name == NULL || strstr(name, " (deleted)\n") != NULL))
+			preload_refuse("has memory that requests would share");
+	}
+	if (maps != NULL)
+		fclose(maps);
+}
+
+/* What a fork does not pass on, so that no worker would have it. */
+static void
+refuse_what_forks_lose(void)
+{
+	siginfo_t child;
+	struct itimerval timer;
+	char byte;
+	int timers;
+
+	if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0)
+		preload_refuse("has children before its work begins");
+	if (getitimer(ITIMER_REAL, &timer) == 0 &&
+	    (timer.it_value.tv_sec | timer.it_value.tv_usec) != 0)
+		preload_refuse("has a timer before its work begins");
+	timers = open("/proc/self/timers", O_RDONLY | O_CLOEXEC);
+	if (timers != -1 && read(timers, &byte, 1) == 1)
+		preload_refuse("has a timer before its work begins");
+	close(timers);
+}
+
+/* A runner's own changes are made in the workers, too. */
+static void
+refuse_changed_environment(void)
+{
+	size_t count = 0;
+
+	while (environ != NULL && environ[count] != NULL)
+		count++;
+	if (environ != preload.environment ||
+	    count != preload.environment_count)
+		preload_refuse(
+		    "changes its environment before its work begins");
+}
+
+/* A handler whose library has been unloaded would not be called either. */
+static void
+drop_unloaded_handlers(void)
+{
+	Dl_info info;
+	void *address;
+
+	for (size_t i = 0; i < preload.handler_count; i++) {
+		struct preload_handler *h = &preload.handlers[i];
+
+		memcpy(&address,
+		    h->prepare != NULL	    ? &h->prepare
+			: h->parent != NULL ? &h->parent
+					    : &h->child,
+		    sizeof(address));
+		if (dladdr(address, &info) == 0)
+			memset(h, 0, sizeof(*h));
+	}
+}
+
+void
+preload_check(void)
+{
+	struct rlimit limit = {0, 0};
+	unsigned threads = 0;
+	rlim_t open_files = 0;
+
+	each_number("/proc/self/task", count_thread, &threads);
+	if (threads != 1)
+		preload_refuse(
+		    "has %u threads before its work begins", threads);
+	if (preload.handler_count > PRELOAD_HANDLERS_MAX)
+		preload_refuse(
+		    "has more than %d fork handlers", PRELOAD_HANDLERS_MAX);
+	drop_unloaded_handlers();
+	refuse_shared_memory();
+	refuse_what_forks_lose();
+	if (preload.mode == FORK_AT_MAIN)
+		refuse_changed_environment();
+	each_number("/proc/self/fd", note_open_file, &open_files);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+	    limit.rlim_cur < open_files + FORK_FDS + FREE_FILES)
+		preload_refuse("may not open enough files (limit_files)");
+	find_thread_id();
+	preload_note_image();
+}

@@ -1,0 +1,513 @@
+/*
+ * serve.c: from a request to a worker.
+ *
+ * A worker is made with clone(CLONE_PARENT), so that it is a child of the
+ * launcher, which then reaps and signals it like any other.
+ *
+ * Invariant: what a worker can see is what a new process would see.  It has
+ * none of our descriptors, variables, handlers or mappings that it could
+ * mistake for its own, and shares no file offset with another worker.
+ */
+#include "forkserver/preload.h"
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SLOTS_SIZE (FORK_SLOTS * sizeof(struct fork_slot))
+
+extern char **environ;
+
+/* Arguments and variables are found before and behind this place. */
+#define VARIABLES_AT 1024
+
+/*
+ * For /proc the kernel reads strings from memory that is no file's, not even in
+ * part: so they begin with a page, of the largest that there are.
+ */
+#define PAGE_MAX 65536
+
+/*
+ * The request that is being started.  All of it that can be done before the
+ * fork is done there: a page that only the fork server writes to is not copied
+ * for the worker.
+ */
+static struct {
+	size_t length;
+	int fds[FORK_FDS];
+	char **arguments; /* in strings */
+	union {
+		struct fork_run run;
+		char bytes[FORK_MESSAGE_MAX];
+	} message;
+	char *strings[VARIABLES_AT + FORK_STRINGS_MAX + 1 +
+	    PRELOAD_AUXILIARY_MAX];
+} __attribute__((aligned(PAGE_MAX))) request;
+
+static void
+call_prepare_handlers(void)
+{
+	for (size_t i = preload.handler_count; i-- > 0;)
+		if (preload.handlers[i].prepare != NULL)
+			preload.handlers[i].prepare();
+}
+
+static void
+call_parent_handlers(void)
+{
+	for (size_t i = 0; i < preload.handler_count; i++)
+		if (preload.handlers[i].parent != NULL)
+			preload.handlers[i].parent();
+}
+
+static void
+call_child_handlers(void)
+{
+	for (size_t i = 0; i < preload.handler_count; i++)
+		if (preload.handlers[i].child != NULL)
+			preload.handlers[i].child();
+}
+
+static size_t
+count_idle(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < FORK_SLOTS; i++)
+		n += preload.slots[i].pid != 0 && preload.slots[i].request == 0;
+	return n;
+}
+
+static volatile struct fork_slot *
+find_free_slot(void)
+{
+	for (size_t i = 0; i < FORK_SLOTS; i++)
+		if (preload.slots[i].pid == 0)
+			return &preload.slots[i];
+	return NULL;
+}
+
+/* As fork(), but the child is our parent's. */
+static pid_t
+fork_sibling(volatile struct fork_slot *slot)
+{
+	long flags = CLONE_PARENT | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID |
+	    CLONE_CHILD_CLEARTID | SIGCHLD;
+	pid_t pid;
+
+	call_prepare_handlers();
+#if defined(__s390__)
+	pid = (pid_t)syscall(
+	    SYS_clone, 0L, flags, &slot->pid, preload.thread_id, 0L);
+#elif defined(__x86_64__)
+	pid = (pid_t)syscall(
+	    SYS_clone, flags, 0L, &slot->pid, preload.thread_id, 0L);
+#else
+	pid = (pid_t)syscall(
+	    SYS_clone, flags, 0L, &slot->pid, 0L, preload.thread_id);
+#endif
+	if (pid == 0) {
+		syscall(SYS_set_robust_list, preload.robust_list,
+		    preload.robust_list_size);
+		call_child_handlers();
+	} else {
+		call_parent_handlers();
+	}
+	return pid;
+}
+
+/* Waits for the next request.  False if there is nobody who could send one. */
+static bool
+receive_request(void)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(FORK_FDS * sizeof(int))];
+	} control;
+	struct iovec part = {request.message.bytes, FORK_MESSAGE_MAX - 1};
+	struct msghdr m = {.msg_iov = &part,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
+	struct cmsghdr *c;
+	ssize_t n;
+
+	/* A reset tells of the launcher's end, not of what is still here. */
+	do
+		n = recvmsg(preload.socket, &m, 0);
+	while (n == -1 && (errno == EINTR || errno == ECONNRESET));
+	if (n <= 0)
+		return false;
+	request.length = (size_t)n;
+	request.message.bytes[n] = '\0';
+	c = CMSG_FIRSTHDR(&m);
+	if ((size_t)n < sizeof(struct fork_run) || c == NULL ||
+	    c->cmsg_len != CMSG_LEN(sizeof(request.fds)))
+		return false; /* we have no more descriptors */
+	memcpy(request.fds, CMSG_DATA(c), sizeof(request.fds));
+	return true;
+}
+
+static void
+close_range_of(int first, int last)
+{
+#ifdef SYS_close_range
+	if (syscall(SYS_close_range, first, last, 0) == 0)
+		return;
+#endif
+	for (int fd = first; fd <= last; fd++)
+		close(fd);
+}
+
+static void
+close_request(void)
+{
+	int first = request.fds[0], last = request.fds[FORK_FDS - 1];
+
+	if (last - first == FORK_FDS - 1) {
+		close_range_of(first, last);
+		return;
+	}
+	for (int i = 0; i < FORK_FDS; i++)
+		close(request.fds[i]);
+}
+
+/* We cannot fork: the launcher gets it back, and we are of no more use. */
+static void __attribute__((noreturn)) return_request(void)
+{
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(FORK_FDS * sizeof(int))];
+	} control;
+	struct iovec part = {request.message.bytes, request.length};
+	struct msghdr m = {.msg_iov = &part,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	memset(&control, 0, sizeof(control));
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(request.fds));
+	memcpy(CMSG_DATA(c), request.fds, sizeof(request.fds));
+	sendmsg(preload.socket, &m, MSG_NOSIGNAL);
+	_exit(FORK_EXIT_NO_FORK);
+}
+
+/* Names change seldom, and are not written if they have not. */
+static void
+set_name(const char *name)
+{
+	static char *copy;
+	char *slash;
+
+	if (strcmp(program_invocation_name, name) == 0)
+		return;
+	free(copy);
+	if ((copy = strdup(name)) == NULL)
+		_exit(FORK_EXIT_NO_FORK);
+	slash = strrchr(copy, '/');
+	program_invocation_name = copy;
+	program_invocation_short_name = slash != NULL ? slash + 1 : copy;
+}
+
+/*
+ * Finds arguments and variables and puts them as the kernel does: behind the
+ * variables stands the auxiliary vector, where some look for it.  environ is
+ * always the same.  False if the request is not whole.
+ */
+static bool
+unpack_request(void)
+{
+	size_t argument_count = request.message.run.argument_count;
+	size_t variable_count = request.message.run.variable_count;
+	char *text = request.message.bytes + sizeof(struct fork_run);
+	char *end = request.message.bytes + request.length;
+	char **variables = request.strings + VARIABLES_AT, **at;
+
+	if (argument_count == 0 || argument_count >= VARIABLES_AT ||
+	    variable_count > FORK_STRINGS_MAX || end[-1] != '\0')
+		return false;
+	at = request.arguments = variables - argument_count - 1;
+	for (size_t i = 0; i < argument_count + variable_count; i++) {
+		if (i == argument_count)
+			*at++ = NULL;
+		if (text == end)
+			return false;
+		*at++ = text;
+		text += strlen(text) + 1;
+	}
+	if (variable_count == 0)
+		*at++ = NULL;
+	*at++ = NULL;
+	memcpy(at, preload.auxiliary, preload.auxiliary_size);
+	if (environ != variables)
+		environ = variables;
+	set_name(request.arguments[0]);
+	preload_describe(
+	    request.arguments[0], variable_count > 0 ? variables[0] : end, end);
+	return true;
+}
+
+/* For a runner: what it is to do, and the variables, at our socket's number. */
+static void
+leave_block(void)
+{
+	const char *options = request.message.run.learns ? "learn" : "";
+	char *start = environ[0] != NULL ? environ[0] : request.message.bytes;
+	size_t length = environ[0] != NULL
+	    ? (size_t)(request.message.bytes + request.length - start)
+	    : 0;
+	int fd = memfd_create("request", MFD_CLOEXEC);
+
+	if (request.message.run.learns)
+		dup3(preload.socket, preload.socket + 1, O_CLOEXEC);
+	if (fd == -1 || pwrite(fd, options, strlen(options) + 1, 0) == -1 ||
+	    pwrite(fd, start, length, (off_t)strlen(options) + 1) !=
+		(ssize_t)length ||
+	    dup3(fd, preload.socket, O_CLOEXEC) == -1)
+		_exit(127);
+	close(fd);
+}
+
+/*
+ * perl takes environ for its own as soon as it has changed it, and frees what
+ * it finds there.
+ */
+static void
+own_variables(void)
+{
+	size_t count = request.message.run.variable_count;
+	char **own = malloc((count + 1) * sizeof(*own));
+
+	if (own == NULL)
+		_exit(127);
+	for (size_t i = 0; i < count; i++)
+		if ((own[i] = strdup(environ[i])) == NULL)
+			_exit(127);
+	own[count] = NULL;
+	environ = own;
+}
+
+/*
+ * From here on this process is the request's.  syscall(2) for all, as each page
+ * of the C library that a new process touches costs it a fault.
+ */
+static void
+become_worker(void)
+{
+	int first = preload.socket;
+
+	if (syscall(SYS_setsid) == -1 ||
+	    syscall(SYS_fchdir, request.fds[FORK_FDS - 1]) == -1)
+		_exit(127);
+	for (int i = 0; i < 3; i++)
+		if (syscall(SYS_dup3, request.fds[i], i, 0) == -1)
+			_exit(127);
+	close_request();
+	if (preload.mode == FORK_AT_FORK) {
+		leave_block();
+		first += request.message.run.learns ? 2 : 1;
+	}
+	close_range_of(first, preload.socket + 2);
+	preload_reopen();
+	syscall(SYS_prctl, PR_SET_NAME, request.message.run.name, 0L, 0L, 0L);
+	preload_show();
+	if (limits_apply(&request.message.run.limits) == -1)
+		_exit(127);
+	/* Only a runner's fork() asks again; a page less is written to. */
+	if (preload.mode == FORK_AT_FORK) {
+		preload.socket = -1;
+		own_variables();
+	}
+	errno = 0;
+}
+
+/* A worker that is ahead of its request. */
+static void
+wait_as_spare(volatile struct fork_slot *slot)
+{
+	const uint64_t one = 1;
+
+	if (!receive_request() || !unpack_request())
+		_exit(0);
+	slot->request = request.message.run.request;
+	if (write(preload.socket + 2, &one, sizeof(one)) == -1)
+		_exit(127);
+	munmap((void *)(uintptr_t)preload.slots, SLOTS_SIZE);
+	become_worker();
+}
+
+static bool
+has_queued_request(void)
+{
+	char byte;
+
+	return recv(preload.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* Waits until a spare worker has got a request, or the launcher is gone. */
+static void
+wait_for_bell(void)
+{
+	struct pollfd p[2] = {{.fd = preload.socket + 2, .events = POLLIN},
+	    {.fd = preload.socket, .events = 0}};
+	uint64_t rings;
+
+	if (poll(p, 2, -1) > 0 && p[1].revents != 0) {
+		if (!has_queued_request())
+			_exit(0);
+		poll(p, 1, -1);
+	}
+	while (read(preload.socket + 2, &rings, sizeof(rings)) == -1 &&
+	    errno == EINTR)
+		continue;
+}
+
+/* Keeps spare workers.  Returns in each worker, with its request. */
+static void
+serve_with_spares(void)
+{
+	for (;;) {
+		volatile struct fork_slot *slot = find_free_slot();
+		pid_t pid;
+
+		if (count_idle() >= preload.spare || slot == NULL) {
+			wait_for_bell();
+			continue;
+		}
+		if ((pid = fork_sibling(slot)) == 0) {
+			wait_as_spare(slot);
+			return;
+		}
+		if (pid == -1)
+			_exit(FORK_EXIT_NO_FORK);
+	}
+}
+
+/* Forks for each request.  Returns in each worker, with its request. */
+static void
+serve_on_demand(void)
+{
+	for (;;) {
+		volatile struct fork_slot *slot;
+		pid_t pid;
+
+		if (!receive_request())
+			_exit(0);
+		if (!unpack_request())
+			return_request();
+		/* The launcher sends no more than there are slots. */
+		if ((slot = find_free_slot()) == NULL)
+			return_request();
+		slot->request = request.message.run.request;
+		if ((pid = fork_sibling(slot)) == 0) {
+			become_worker();
+			return;
+		}
+		if (pid == -1) {
+			slot->request = 0;
+			return_request();
+		}
+		close_request();
+		/* The next may be shorter, and would see the rest of this. */
+		memset(request.message.bytes, 0, request.length);
+	}
+}
+
+static int
+add_object(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	size_t *length = arg, needed = strlen(info->dlpi_name) + 1;
+
+	(void)size;
+	if (info->dlpi_name[0] == '/' &&
+	    *length + needed <= sizeof(request.message.bytes)) {
+		memcpy(
+		    request.message.bytes + *length, info->dlpi_name, needed);
+		*length += needed;
+	}
+	return 0;
+}
+
+/* The libraries that are loaded: a new version of one is to be used at once. */
+static void
+tell_objects(void)
+{
+	size_t length = 1;
+
+	request.message.bytes[0] = FORK_FILES;
+	dl_iterate_phdr(add_object, &length);
+	send(preload.socket, request.message.bytes, length, MSG_NOSIGNAL);
+	memset(request.message.bytes, 0, length);
+}
+
+/* What ps shows until there is a request; a runner's arguments tell enough. */
+static void
+show_server(void)
+{
+	static const char what[] = "fork server: ";
+	size_t length = strlen(what), size = preload.title_size;
+
+	if (preload.mode != FORK_AT_MAIN ||
+	    length + strlen(preload.title) >= size)
+		return;
+	memmove(preload.title + length, preload.title, size - length);
+	memcpy(preload.title, what, length);
+	length += strlen(preload.title + length);
+	memset(preload.title + length, 0, size - length);
+}
+
+static void
+prepare(void)
+{
+	const char hello = FORK_HELLO;
+	int null;
+
+	preload.slots = mmap(NULL, SLOTS_SIZE, PROT_READ | PROT_WRITE,
+	    MAP_SHARED, preload.socket + 1, 0);
+	if (preload.slots == MAP_FAILED)
+		preload_refuse("mmap: %s", strerror(errno));
+	/* Workers that get their request later write into it. */
+	if (preload.spare == 0)
+		madvise((void *)(uintptr_t)preload.slots, SLOTS_SIZE,
+		    MADV_DONTFORK);
+	tell_objects();
+	show_server();
+	if (send(preload.socket, &hello, 1, MSG_NOSIGNAL) != 1)
+		_exit(0);
+	/*
+	 * Who waits for the end of our output is not kept waiting; and a
+	 * constructor may have closed these, which are to be no request's.
+	 */
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		dup2(null, fd);
+	if (null > STDERR_FILENO)
+		close(null);
+}
+
+char **
+preload_serve(int *argc)
+{
+	preload_check();
+	prepare();
+	if (preload.spare > 0)
+		serve_with_spares();
+	else
+		serve_on_demand();
+	*argc = (int)request.message.run.argument_count;
+	return request.arguments;
+}
