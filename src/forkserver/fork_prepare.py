@@ -20,8 +20,8 @@ def serve(initial, directory, import_ours):
     `initial`: what is in a script's module before its first line; `directory`
     and `import_ours`: where our modules are, and a function to import one.
     """
-    if initial is None:
-        raise SystemExit("fork_server: not with python -x")
+    if initial is None or sys.flags.inspect:
+        raise SystemExit("fork_server: not with python -x or -i")
     socket = int(os.environ.pop(VARIABLE))
     names, is_wsgi, program, arguments = parse(sys.argv[1:])
     script = program[-1]
