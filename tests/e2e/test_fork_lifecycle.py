@@ -281,7 +281,10 @@ def test_killed_while_idle(start, spare):
     warm(one, "/fork/s.sh")
     for _ in range(3):
         warm(one, "/fork/s.sh")
-        os.kill(server_of(one), signal.SIGKILL)
+        pid = server_of(one)
+        os.kill(pid, signal.SIGKILL)
+        # While it dies it may take one more request with it.
+        wait_for(lambda: processes().get(pid, (0, "Z"))[1] == "Z", "its end")
         for _ in range(3):
             assert one.request("/fork/s.sh").body == b"yes\n"
     ended(one, "killed by signal 9")
