@@ -29,7 +29,7 @@ PROGRAMS = (
     ("shell", "/cgi/hello.sh", None),
     ("perl", "/cgi/hello.pl", None),
     ("Python", "/cgi/hello.py", None),
-    ("Flask", "/cgi/flask.cgi", "flask"),
+    ("Flask", "/cgi/flask.cgi/", "flask"),
     ("awstats, frame", f"/cgi/awstats.pl?{AWSTATS_QUERY}", "awstats"),
     (
         "awstats, report",

@@ -30,7 +30,7 @@ from common import (
     start_scgid,
     wait_for,
 )
-from processes import family_of, own_cpu_seconds
+from processes import family_of, own_cpu_seconds, title
 from rounds import Failed
 
 TEMPLATES = TOP / "tests" / "peers"
@@ -69,7 +69,16 @@ class Peer:
         return f"http://127.0.0.1:{self.port}"
 
     def pids(self):
+        """Of all that stays: for scgid, fork servers too."""
         return family_of(self.service.pid)
+
+    def gateway_pids(self):
+        """Of the processes that requests and responses pass through."""
+        return [
+            pid
+            for pid in self.pids()
+            if not self.is_ours or title(pid).startswith("scgid: ")
+        ]
 
 
 def all_peers(programs):

@@ -37,7 +37,7 @@ def curl(site, url, *options, limit=60):
 def timed(site, peer, transfer):
     """Seconds, the CPU time of front end and gateway meanwhile, and the most
     that a process of the gateway had in memory."""
-    pids = peer.pids()
+    pids = peer.gateway_pids()
     reset_peak(pids)
     before = site.cpu_seconds(peer)
     seconds = transfer()
