@@ -65,6 +65,7 @@ struct request_run {
 	enum reason hint;
 	int stdout_fd; /* owned; -1 once closed */
 	struct event stdout_event;
+	bool is_large;	      /* stdout was full once: it is spliced */
 	size_t scanned;	      /* of `output`, for the end of its header */
 	struct buffer output; /* until the header is whole */
 	struct request_stderr *stderr_log; /* owned; NULL: never ran */
