@@ -172,7 +172,7 @@ static void
 begin_response(struct request *r, struct cgi_response *response,
     const char *body, size_t length)
 {
-	const char *method = request_original(r, "REQUEST_METHOD");
+	const char *method = request_original(r, SCGI_PARAM_REQUEST_METHOD);
 	size_t with_head = length;
 
 	r->has_no_body = !cgi_status_has_body(response->status) ||
