@@ -151,8 +151,9 @@ fork(void)
 	if (preload.socket == -1 || preload.mode != FORK_AT_FORK)
 		return original_fork();
 	state = getenv(RUNNER_VARIABLE);
-	if (state == NULL || strcmp(state, "ready") != 0)
+	if (state == NULL || strncmp(state, "ready", 5) != 0)
 		return original_fork();
+	preload.frees = strcmp(state, "ready, frees") == 0;
 	preload_serve(&argc);
 	return 0;
 }
