@@ -38,6 +38,7 @@ class Worker:
             del sys.modules["gc"]
         self.gc = gc
         self.modules = sys.modules.keys() - MAIN_NAMES
+        self.modules_end = find_end(sys.modules)
         self.path = list(sys.path)
         self.excepthook = sys.excepthook
         self.start_variables = self.find_start_variables(self.variables)
@@ -202,7 +203,9 @@ class Worker:
     def clear_modules(self):
         if self.gc.isenabled():
             self.gc.collect()  # puts a file before those that it stands on
-        names = [name for name in sys.modules if name not in self.modules]
+        names = []
+        if find_end(sys.modules) != self.modules_end:  # to look at all costs a lot
+            names = [name for name in sys.modules if name not in self.modules]
         references = [(name, ref(sys.modules[name])) for name in names]
         for name in names:
             del sys.modules[name]
@@ -218,6 +221,11 @@ class Worker:
                 if "__del__" in vars(base):
                     return True
         return False
+
+
+def find_end(table):
+    """Not the same once there is a name more; a dict keeps their order."""
+    return len(table), next(reversed(table), None)
 
 
 def forget_last_error():
