@@ -17,9 +17,12 @@ EXIT = 0x5C610000  # RUNNER_EXIT of launcher/fork_protocol.h
 
 
 class Worker:
-    """`command` runs the script without us; `variables`: Python's at its start."""
+    """`socket`: the number of the descriptor that has the variables after fork();
+    `command` runs the script without us; `variables`: Python's at its start.
+    """
 
-    def __init__(self, command, variables):
+    def __init__(self, socket, command, variables):
+        self.socket = socket
         self.command = command
         self.variables = variables
         self.job = None  # a function and its arguments
@@ -58,22 +61,22 @@ class Worker:
 
     # After it
 
-    def begin(self, fd):
-        """Be the process of the request whose variables are in `fd`."""
-        options, *entries = self.read(fd).split(b"\0")[:-1]
+    def begin(self):
+        """Be the process of the request whose variables are there now."""
+        options, *entries = self.read(self.socket).split(b"\0")[:-1]
         self.set_variables(entries)
         if self.find_start_variables(self.environ) != self.start_variables:
             os.execve(sys.executable, self.command, self.environ)
         self.repeat_changes()
         self.renew()
         if options == b"learn":
-            self.learner = os.getpid(), fd + 1, identify(fd + 1)
+            fd = self.socket + 1
+            self.learner = os.getpid(), fd, identify(fd)
         if self.warnings:
             sys.stderr.write(self.warnings)
 
     def read(self, fd):
-        size = os.fstat(fd).st_size
-        data = os.read(fd, size)
+        data = os.pread(fd, os.lseek(fd, 0, os.SEEK_END), 0)
         os.close(fd)
         return data
 
@@ -97,9 +100,11 @@ class Worker:
             if self.environ.get(name) != before:
                 continue
             if after is None:
-                del os.environb[name]
+                os.unsetenv(name)
+                del self.environ[name]
             else:
-                os.environb[name] = after
+                os.putenv(name, after)
+                self.environ[name] = after
 
     def renew(self):
         """What two processes must not have in common; random sees to itself."""
@@ -114,9 +119,11 @@ class Worker:
         if self.environ.get(b"TZ") != self.variables.get(b"TZ"):
             time.tzset()
 
-    # The script
+    # The script, in the function that waits
 
     def run(self, *_):
+        os.fork()
+        self.begin()
         failure = []
         try:
             self.start()[0](*self.job[1:])
