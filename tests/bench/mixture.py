@@ -12,7 +12,7 @@ import time
 import material
 from common import run_json
 from peers import GIT_CORE
-from scgi import answer_of, scgi_request
+from scgi import scgi_request
 
 POOLS = ("exec", "fork")
 LARGE = 8 * 2**20
@@ -117,10 +117,8 @@ class Client(threading.Thread):
         elif wanted[1] is not None and answer[1] != wanted[1]:
             self.complain(f"{uri}: {len(answer[1])} other bytes")
 
-    def ask(self, uri, body=b"", pool=None):
-        path, _, query = uri.partition("?")
-        address = self.soak.address(pool or self.chance.choice(POOLS))
-        return answer_of(address, scgi_request(path, query, body), 60)
+    def ask(self, uri, body=b""):
+        return self.soak.ask(self.chance.choice(POOLS), uri, body)
 
     def connect(self):
         one = socket.socket(socket.AF_UNIX)
@@ -254,9 +252,7 @@ def reference(soak):
         uris.append("/git/repo.git/info/refs?service=git-upload-pack")
     out = {}
     for uri in uris:
-        path, _, query = uri.partition("?")
-        status, body = answer_of(soak.address("exec"), scgi_request(path, query), 60)
+        status, out[uri] = soak.ask("exec", uri)
         if status != 200:
             raise SystemExit(f"soak: {uri}: status {status}")
-        out[uri] = body
     return out

@@ -16,17 +16,6 @@ NAMES = (FORK, EXEC, *NGINX_PEERS, *DIRECT_PEERS)
 BARS = {FORK: "#0053a0", EXEC: "#3d8fdd"}
 BARS |= {name: "#8a8f98" for name in NGINX_PEERS}
 BARS |= {name: "#c3c7ce" for name in DIRECT_PEERS}
-# Lines cross, so they need more: the palette of Okabe and Ito.
-LINES = {
-    FORK: "#0053a0",
-    EXEC: "#3d8fdd",
-    "fcgiwrap": "#e69f00",
-    "uWSGI": "#009e73",
-    "uWSGI, SCGI": "#7cc5ae",
-    "lighttpd mod_cgi": "#d55e00",
-    "Apache mod_cgid": "#cc79a7",
-}
-
 HEAD = """
 set terminal svg size {width},{height} fixed noenhanced \\
     font "Helvetica,Arial,sans-serif,13" background "#ffffff"
@@ -121,31 +110,40 @@ def bar_rows(rows, names, key, form):
             yield -n, 0, 0, 0, colour, '"failed"' if row else '""'
         else:
             one = row[key]
-            text = f'"{form(one["median"])}"'
+            text = f'"{form(one)}"'
             yield -n, one["median"], one["low"], one["high"], colour, text
 
 
-def bar_panel(rows, names, key, form, has_names):
-    """Bars from the left, with whiskers over the rounds and the value."""
+# Over a bar: how far the rounds were from each other, or how far a tail goes.
+WHISKERS = (
+    "$d using 3:1:($4-$3):(0) with vectors nohead linewidth 1.2 linecolor '#222222'"
+)
+PALE = (
+    "$d using 4:1:2:4:($1-0.4):($1+0.4):5 with boxxyerror "
+    "fillstyle solid 0.3 noborder linecolor rgb variable"
+)
+
+
+def bar_panel(rows, names, key, form, over, has_names):
+    """Bars from the left, with the value behind each."""
     data = list(bar_rows(rows, names, key, form))
     limit = max(high for _, _, _, high, _, _ in data) or 1
     ticks = ", ".join(f'"{name}" {-n}' for n, name in enumerate(names))
+    named = f"set ytics ({ticks}) scale 0 textcolor '#222222'\n"
     return (
         block("d", data)
         + f"set xrange [0:{1.3 * limit}]\nset yrange [{0.6 - len(names)}:0.6]\n"
         + "unset xtics\n"
-        + (f"set ytics ({ticks}) scale 0\n" if has_names else "unset ytics\n")
+        + (named if has_names else "unset ytics\n")
         + "plot $d using 2:1:(0):2:($1-0.4):($1+0.4):5 with boxxyerror "
-        "linecolor rgb variable, "
-        "$d using 3:1:($4-$3):(0) with vectors nohead linewidth 1.2 "
-        'linecolor "#222222", '
+        f"linecolor rgb variable, {over}, "
         "$d using 4:1:6 with labels left offset 0.6,0 "
-        'font ",11" textcolor "#222222"\n'
+        "font ',11' textcolor '#222222'\n"
     )
 
 
-def draw_bars(figures, path, title, panels, columns):
-    """`panels`: (title, {name: row}, key, how to write a value)."""
+def draw_bars(figures, path, title, panels, columns, over=WHISKERS):
+    """`panels`: (title, {name: row}, key, how to write a summary)."""
     names = [n for n in NAMES if any(n in rows for _, rows, _, _ in panels)]
     lines = -(-len(panels) // columns)
     bar = 17 * len(names)
@@ -157,12 +155,22 @@ def draw_bars(figures, path, title, panels, columns):
         left = LABELS + column * step
         top = size[1] - TITLE - 26 - line * (bar + 38)
         script = place(text, left, left + step - 14, top - bar, top, size)
-        scripts.append(script + bar_panel(rows, names, key, form, column == 0))
+        script += bar_panel(rows, names, key, form, over, column == 0)
+        scripts.append(script)
     draw(figures, path, title, scripts, size)
 
 
-def number(value):
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+def written(form):
+    return lambda one: form.format(one["median"])
+
+
+def short_number(value):
+    digits = 0 if value >= 10 else 1 if value >= 1 else 2
+    return f"{value:,.{digits}f}"
+
+
+def number(one):
+    return short_number(one["median"])
 
 
 def draw_rates(figures, path):
@@ -186,7 +194,7 @@ def scaled(rows, key, factor):
 def draw_overload(figures, path):
     rows = figures["parts"]["overload"]["overload"]
     panels = [
-        (text, scaled(rows, key, 100), key, lambda value: f"{value:.0f} %")
+        (text, scaled(rows, key, 100), key, written("{:.0f} %"))
         for text, key in (
             ("good answers, % of the capacity", "goodput_share"),
             ("503 at once, % of all requests", "busy_share"),
@@ -199,57 +207,44 @@ def draw_overload(figures, path):
 def draw_transfers(figures, path):
     rows = figures["parts"]["transfers"][BIG]
     panels = [
-        ("seconds", rows, "seconds", "{:.2f}".format),
-        ("seconds of CPU, nginx and gateway", rows, "cpu_seconds", "{:.2f}".format),
+        ("seconds", rows, "seconds", written("{:.2f}")),
+        ("seconds of CPU, nginx and gateway", rows, "cpu_seconds", written("{:.2f}")),
         (
             "MiB of memory, largest process of it",
             scaled(rows, "peak_kib", 1 / 1024),
             "peak_kib",
-            "{:.1f}".format,
+            written("{:.1f}"),
         ),
     ]
     draw_bars(figures, path, "A response of 1 GiB", panels, 3)
 
 
-# Lines
-
-
-def line_panel(part, key, names, has_key):
-    blocks, plots = [], []
-    for n, name in enumerate(names):
-        rows = [(x, figure(rows.get(name), key)) for x, rows in part.items()]
-        rows = [(x, y) for x, y in rows if y is not None]
-        blocks.append(block(f"d{n}", rows or [("NaN", "NaN")]))
-        width, size = (3, 0.7) if name in (FORK, EXEC) else (1.5, 0.5)
-        plots.append(
-            f"$d{n} using 1:2 with linespoints linewidth {width} pointtype 7 "
-            f'pointsize {size} linecolor rgb "{LINES[name]}" title "{name}"'
-        )
-    ticks = ", ".join(f'"{int(x):,}" {x}' for x in part)
-    key_at = "at screen 0.83,0.8 left top reverse Left samplen 1.5 spacing 1.3"
-    return (
-        "".join(blocks)
-        + "set border 3\nset logscale xy\nset grid y linecolor '#dddddd'\n"
-        + "set autoscale y\nset format y '%g'\n"
-        + f"set xtics ({ticks}) nomirror out\nset ytics nomirror out\n"
-        + "set xlabel 'clients' offset 0,0.4\n"
-        + (f"set key {key_at}\n" if has_key else "")
-        + f"plot {', '.join(plots)}\n"
-    )
+def tails(rows):
+    """The medians of p50, with those of p99 above them."""
+    return {
+        name: row
+        if figure(row, "p50_ms") is None
+        else {
+            "p50_ms": {
+                "median": figure(row, "p50_ms"),
+                "low": 0,
+                "high": figure(row, "p99_ms"),
+            }
+        }
+        for name, row in rows.items()
+    }
 
 
 def draw_clients(figures, path):
-    part = figures["parts"]["clients"]
-    names = [name for name in NAMES if any(name in rows for rows in part.values())]
-    size, bottom, top = (1000, 400), FOOT + 48, 400 - TITLE - 26
-    title = "What a client waits for, C program, by number of clients"
-    left = place("median, ms", 60, 400, bottom, top, size)
-    right = place("99 of 100 wait less, ms", 470, 810, bottom, top, size)
+    def form(one):
+        return " to ".join(short_number(one[of]) for of in ("median", "high"))
+
     panels = [
-        left + line_panel(part, "p50_ms", names, False),
-        right + line_panel(part, "p99_ms", names, True),
+        (f"{int(count):,} client" + "s" * (count != "1"), tails(rows), "p50_ms", form)
+        for count, rows in figures["parts"]["clients"].items()
     ]
-    draw(figures, path, title, panels, size)
+    title = "Milliseconds to an answer, C program: the median, and pale the 99th of 100"
+    draw_bars(figures, path, title, panels, 2, PALE)
 
 
 PICTURES = {

@@ -14,7 +14,7 @@ QUEUES = 1200  # about what backlogs and queues take
 MODEST_SHARE, OVERLOAD = 0.7, 2.0
 
 FAST_RATE = 50
-SLOW_COUNTS = (0, 4, 16, 64)
+SLOW_COUNTS = (0, 4, 32)
 
 SILENT = 10000
 CONNECT_SECONDS = 8

@@ -1,7 +1,13 @@
 """Tables for the terminal."""
 
 from common import say
-from ratios import rate_ratios, targets_of, transfer_ratios
+from ratios import (
+    bound_of,
+    rate_ratios,
+    targets_of,
+    transfer_ratios,
+    verdict_of,
+)
 
 
 class Notes:
@@ -107,17 +113,12 @@ def print_targets(parts):
     """What is asked for, and whether it is so."""
     rows = []
     for row in targets_of(parts):
-        bound = (
-            f"at least {row['least']:g}"
-            if "least" in row
-            else f"at most {row['most']:g}"
-        )
-        cells = [bound, "-", "-", ""]
+        cells = ["-", "-", ""]
         if row["is"] is not None:
             spread = f"{row['low']:.2f} to {row['high']:.2f}"
-            cells = [bound, f"{row['is']:.2f}", spread, row["against"] or ""]
-        verdict = {True: "met", False: "MISSED", None: "-"}[row["met"]]
-        rows.append((f"{row['name']}: {row['of']}", [*cells, verdict]))
+            cells = [f"{row['is']:.2f}", spread, row["against"] or ""]
+        name = f"{row['name']}: {row['of']}"
+        rows.append((name, [bound_of(row), *cells, verdict_of(row)]))
     table("targets", ["target", "measured", "rounds", "against", ""], rows)
 
 
