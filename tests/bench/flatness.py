@@ -74,9 +74,14 @@ def grown(what, values):
 
 def judge(samples):
     """What grew, in words: the sums of each role over all the time, and each
-    process over its life, as a reload makes them anew."""
+    process over its life, as a reload makes them anew.
+
+    Of fork servers together only the number: one that holds much and is just
+    being replaced would decide."""
     found = []
     for (role, what), values in series(samples).items():
+        if role == "fork server" and what != "processes":
+            continue
         if change := grown(what, values):
             found.append(f"{role} {what}: {change[0]:.0f} to {change[1]:.0f}".strip())
     lives = {}

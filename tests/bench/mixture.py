@@ -103,8 +103,8 @@ class Client(threading.Thread):
         while not self.soak.done.is_set():
             try:
                 self.step()
-            except OSError as error:
-                self.complain(f"{error}")
+            except (Exception, SystemExit) as error:  # else it would end, unseen
+                self.complain(f"{type(error).__name__}: {error}")
 
     def complain(self, what):
         self.wrong[f"{type(self).__name__.lower()}: {what}"] += 1

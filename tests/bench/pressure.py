@@ -49,6 +49,8 @@ def measure_overload(site, peer, seconds):
         "p50_ms": flood["p50_ms"],
         "p99_ms": flood["p99_ms"],
         "busy_share": busy / asked,
+        # The front end was not let in: a backlog is full.
+        "gateway_share": flood["statuses"].get("502", 0) / asked,
         "other_share": (flood["errors"] - busy) / asked,
         "hangs": flood["failures"]["timeout"],
     }

@@ -101,7 +101,8 @@ def targets_page(figures):
 
 
 def publish(figures):
+    figures = rounded(figures)  # so that all is made of what is kept
     plots.draw_all(figures, FIGURES)
-    JSON.write_text(json.dumps(rounded(figures)) + "\n")
+    JSON.write_text(json.dumps(figures) + "\n")
     (FIGURES / "README.md").write_text(targets_page(figures))
     README.write_text(in_readme(figures, README.read_text()))

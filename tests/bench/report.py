@@ -148,6 +148,7 @@ def print_overload(part, notes):
         ("p99 ms", "p99_ms", "{:.0f}"),
         ("503", "busy_share", "{:.0%}"),
         ("other errors", "other_share", "{:.1%}"),
+        ("of these 502", "gateway_share", "{:.1%}"),
         ("hangs", "hangs", "{:.0f}"),
     )
     listing("open loop, C program:", part, columns, notes)
