@@ -194,14 +194,15 @@ def scaled(rows, key, factor):
 def draw_overload(figures, path):
     rows = figures["parts"]["overload"]["overload"]
     panels = [
-        (text, scaled(rows, key, 100), key, written("{:.0f} %"))
-        for text, key in (
-            ("good answers, % of the capacity", "goodput_share"),
-            ("503 at once, % of all requests", "busy_share"),
-            ("other errors, % of all requests", "other_share"),
-        )
+        ("capacity, requests/s", rows, "peak", number),
+        ("good answers/s at twice it", rows, "goodput", number),
     ]
-    draw_bars(figures, path, "Asked for twice the capacity, C program", panels, 3)
+    for text, key in (
+        ("503 at once, %", "busy_share"),
+        ("other errors, %", "other_share"),
+    ):
+        panels.append((text, scaled(rows, key, 100), key, written("{:.0f} %")))
+    draw_bars(figures, path, "Asked for twice the capacity, C program", panels, 4)
 
 
 def draw_transfers(figures, path):

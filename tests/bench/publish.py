@@ -102,6 +102,7 @@ def targets_page(figures):
 
 def publish(figures):
     figures = rounded(figures)  # so that all is made of what is kept
+    figures["targets"] = rounded(targets_of(figures["parts"]))
     plots.draw_all(figures, FIGURES)
     JSON.write_text(json.dumps(figures) + "\n")
     (FIGURES / "README.md").write_text(targets_page(figures))
