@@ -59,22 +59,18 @@ buffer_append_string(struct buffer *b, const char *string)
 int
 buffer_printf(struct buffer *b, const char *format, ...)
 {
-	size_t room;
 	va_list ap;
 	int length;
 
-	/* Most fit at once: what was formatted is counted, not made twice. */
-	if (buffer_reserve(b, 1) == -1)
-		return -1;
-	room = b->capacity - b->length;
+	size_t room = b->capacity - b->length;
+
 	va_start(ap, format);
-	length = vsnprintf(b->data + b->length, room, format, ap);
+	length =
+	    vsnprintf(room > 0 ? b->data + b->length : NULL, room, format, ap);
 	va_end(ap);
-	if (length < 0)
+	if (length < 0 || buffer_reserve(b, (size_t)length + 1) == -1)
 		return -1;
 	if ((size_t)length >= room) {
-		if (buffer_reserve(b, (size_t)length + 1) == -1)
-			return -1;
 		va_start(ap, format);
 		vsnprintf(b->data + b->length, (size_t)length + 1, format, ap);
 		va_end(ap);

@@ -67,7 +67,7 @@ INIT {
 	while (my @some = splice @files, 0, 100) {    # a message has its limits
 		syswrite $request, join '', 'F', @some;
 	}
-	$ENV{SCGID_FORK_SERVER} = 'ready';
+	$ENV{SCGID_FORK_SERVER} = 'ready, frees';
 	defined fork or die "fork: $!\n";
 
 	my ($options, @variables) = $read->($request);
