@@ -59,10 +59,9 @@ buffer_append_string(struct buffer *b, const char *string)
 int
 buffer_printf(struct buffer *b, const char *format, ...)
 {
+	size_t room = b->capacity - b->length;
 	va_list ap;
 	int length;
-
-	size_t room = b->capacity - b->length;
 
 	va_start(ap, format);
 	length =
