@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/support.h"
 
 /* The kernel's clock for files lags behind by up to a tick. */
 #define TICK_NS 10000000
@@ -77,6 +78,7 @@ is_of_system(const char *path)
 {
 	return begins_with(path, "/lib") ||
 	    begins_with(path, "/usr/share/perl") ||
+	    begins_with(path, support_directory()) ||
 	    (begins_with(path, "/usr/lib") &&
 		!begins_with(path, "/usr/lib/cgi-bin/"));
 }
