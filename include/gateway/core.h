@@ -64,6 +64,8 @@ struct gateway {
 	uint32_t next_run;
 	uint64_t refused; /* connections, by allow */
 	int64_t refused_logged_at;
+	struct event full_timer; /* pending: queue-full is being summed up */
+	unsigned full_untold;
 	uint64_t id_seed;
 	uint64_t id_count;
 	bool has_lived;		       /* the first pulse is sent */

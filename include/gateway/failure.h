@@ -13,6 +13,14 @@
  */
 void request_log_failure(struct request *r, const char *detail);
 
+/*
+ * failure_on_timer: for g->full_timer.  Of requests that found the queue full
+ * the first has a line of its own and those of the next second are summed up,
+ * if the access log names each.  failure_sum_up: do so now.
+ */
+void failure_on_timer(evutil_socket_t fd, short what, void *gateway);
+void failure_sum_up(struct gateway *g);
+
 /* request_introduced: the script is known: log what had to wait for it. */
 void request_introduced(struct request *r);
 

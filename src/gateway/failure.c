@@ -69,6 +69,47 @@ write_failure(struct request *r, const char *detail)
 	buffer_fini(&line);
 }
 
+void
+failure_sum_up(struct gateway *g)
+{
+	if (g->full_untold > 0)
+		log_warnx("reason=%s for %u more requests within a second, "
+			  "each is in the access log",
+		    reason_text(REASON_QUEUE_FULL)->name, g->full_untold);
+	g->full_untold = 0;
+}
+
+void
+failure_on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	const struct timeval second = {1, 0};
+	struct gateway *g = arg;
+
+	(void)fd;
+	(void)what;
+	if (g->full_untold > 0)
+		event_add(&g->full_timer, &second);
+	failure_sum_up(g);
+}
+
+/* In an overload, where a line for each would cost as much as the answer. */
+static bool
+is_one_of_many(const struct request *r)
+{
+	const struct timeval second = {1, 0};
+	struct gateway *g = r->gateway;
+
+	if (r->reason != REASON_QUEUE_FULL ||
+	    strcmp(g->pool->access_log, "off") == 0)
+		return false;
+	if (event_pending(&g->full_timer, EV_TIMEOUT, NULL)) {
+		g->full_untold++;
+		return true;
+	}
+	event_add(&g->full_timer, &second);
+	return false;
+}
+
 /*
  * Says once why the request failed.  A worker that has just been started is
  * first asked for its script.
@@ -76,6 +117,8 @@ write_failure(struct request *r, const char *detail)
 void
 request_log_failure(struct request *r, const char *detail)
 {
+	if (is_one_of_many(r))
+		return;
 	if (request_has_worker(r) && !r->run.is_introduced &&
 	    r->failure == NULL &&
 	    (r->run.questions > 0 || request_ask_worker(r)))

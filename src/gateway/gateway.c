@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "gateway/core.h"
+#include "gateway/failure.h"
 #include "gateway/link.h"
 #include "gateway/peer.h"
 #include "gateway/pulse.h"
@@ -292,6 +293,7 @@ start(struct gateway *g, const struct gateway_options *o)
 	if ((g->base = new_event_base()) == NULL)
 		return -1;
 	event_assign(&g->listen_again, g->base, -1, 0, on_listen_again, g);
+	event_assign(&g->full_timer, g->base, -1, 0, failure_on_timer, g);
 	if (g->control != -1)
 		event_assign(&g->control_event, g->base, g->control,
 		    EV_READ | EV_PERSIST, control_on_readable, g);
@@ -326,6 +328,8 @@ finish(struct gateway *g)
 	g->is_draining = true;
 	if (g->base != NULL) {
 		event_del(&g->listen_again);
+		event_del(&g->full_timer);
+		failure_sum_up(g);
 		gateway_update_listening(g);
 	}
 	for (size_t i = 0; i < g->link_count; i++)

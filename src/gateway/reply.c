@@ -13,6 +13,9 @@
 /* When a front end or its client may try a 503 again, in seconds. */
 #define RETRY_AFTER 5
 
+/* Bytes that most pages fit into: making one anew costs as much as it does. */
+#define MOST_PAGES 1024
+
 static int
 append_html(struct buffer *b, const char *text)
 {
@@ -108,7 +111,9 @@ reply_error(struct request *r, const char *detail)
 	struct buffer page = {0}, answer = {0};
 	int n = -1;
 
-	if (write_page(r, detail, &page) == -1 ||
+	if (buffer_reserve(&page, MOST_PAGES) == -1 ||
+	    buffer_reserve(&answer, 2 * MOST_PAGES) == -1 ||
+	    write_page(r, detail, &page) == -1 ||
 	    write_head(text, page.length, &answer) == -1)
 		goto out;
 	if (method != NULL && strcmp(method, "HEAD") == 0)

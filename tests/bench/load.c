@@ -9,6 +9,8 @@
  * A request is good if its response is whole, has the status 200 and is as
  * long as the first good one's.  Times and rates are of those.
  */
+#include <sys/resource.h>
+
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -217,6 +219,20 @@ run(struct load *load)
 		client_fini(&load->clients[i]);
 }
 
+/* What it took of a processor all the while, 1 being the whole of one. */
+static double
+own_share(const struct load *load)
+{
+	struct rusage usage;
+	int64_t spent, elapsed = clock_now() - load->start;
+
+	getrusage(RUSAGE_SELF, &usage);
+	spent =
+	    (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+	    usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+	return elapsed > 0 ? (double)spent / (double)elapsed : 0;
+}
+
 /* Over how long the good ones are counted, and how many they are. */
 static double
 rate_of(const struct load *load, double *seconds)
@@ -248,13 +264,14 @@ report(struct load *load)
 	       ", \"errors\": %" PRIu64
 	       ", \"seconds\": %.3f, \"rate\": %.1f, \"bytes\": %" PRIu64
 	       ", \"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, "
-	       "\"max_ms\": %.3f, \"lag_p99_ms\": %.3f, \"statuses\": {",
+	       "\"max_ms\": %.3f, \"lag_p99_ms\": %.3f, \"own_cpu\": %.3f, "
+	       "\"statuses\": {",
 	    load->asked, good, load->asked - good, seconds, rate,
 	    load->expected, samples_percentile(&load->times, 50),
 	    samples_percentile(&load->times, 90),
 	    samples_percentile(&load->times, 99),
 	    samples_percentile(&load->times, 100),
-	    samples_percentile(&load->lags, 99));
+	    samples_percentile(&load->lags, 99), own_share(load));
 	for (i = 0; i < LOAD_MAX_STATUS; i++) {
 		if (load->statuses[i] == 0)
 			continue;

@@ -1,5 +1,6 @@
 """Too much: more requests than can be served, slow scripts, silent clients."""
 
+import os
 import socket
 import threading
 import time
@@ -21,6 +22,14 @@ CONNECT_SECONDS = 8
 
 
 # Overload
+
+
+def goodput_of_what_is_left(peak, flood):
+    """The share of the capacity, each a processor second that `load` left: it
+    asks twice as often, over thousands of connections, on the same machine."""
+    cores = os.cpu_count()
+    left = (cores - flood["own_cpu"]) / (cores - peak["own_cpu"])
+    return flood["rate"] / peak["rate"] / left
 
 
 def measure_overload(site, peer, seconds):
@@ -46,6 +55,7 @@ def measure_overload(site, peer, seconds):
         "modest_errors": modest["errors"],
         "goodput": flood["rate"],
         "goodput_share": flood["rate"] / peak["rate"],
+        "left_share": goodput_of_what_is_left(peak, flood),
         "p50_ms": flood["p50_ms"],
         "p99_ms": flood["p99_ms"],
         "busy_share": busy / asked,

@@ -145,6 +145,7 @@ def print_overload(part, notes):
         ("p99 : p50", "modest_tail", "{:.1f}"),
         ("goodput at 200 %", "goodput", "{:.0f}"),
         ("of capacity", "goodput_share", "{:.0%}"),
+        ("beside load", "left_share", "{:.0%}"),
         ("p99 ms", "p99_ms", "{:.0f}"),
         ("503", "busy_share", "{:.0%}"),
         ("other errors", "other_share", "{:.1%}"),

@@ -1,6 +1,7 @@
 """Conformance 78-88: from start to end of a worker, limits and timeouts."""
 
 import os
+import re
 import resource
 import socket
 import time
@@ -448,6 +449,37 @@ def test_item_86_queue_full(start):
         if reply.status == 503:
             assert reply.header("Retry-After")
             assert one.entry(reply)["reason"] == "queue-full"
+
+
+@pytest.mark.parametrize("keys", [{}, {"access_log": "off"}], ids=["each", "off"])
+def test_an_overload_is_summed_up(start, keys):
+    """A line for the first and one for the rest, if the access log has each."""
+    pool = dict(STANDARD_POOL, workers=1, queue=1, **keys)
+    one = start({"www": (pool, STANDARD_MAPS)})
+    place = one.writable("marks")
+    held = hold(one, 1, place)
+    wait_for(one.workers, "the slot to be taken")
+    held.append(one.start("/cgi-bin/hello.sh"))
+    one.expect(reason="queue-full")
+    replies = [one.request("/cgi-bin/hello.sh") for _ in range(20)]
+    assert {r.status for r in replies} == {503}
+
+    def told():
+        lines = [l for l in one.recent() if "reason=queue-full for" in l.text]
+        more = [int(re.search(r"for (\d+) more", l.text).group(1)) for l in lines]
+        return sum(more) + len([l for l in one.recent() if l.fields.get("uri")])
+
+    if not keys:
+        wait_for(lambda: told() == 20, "all to be told of")
+        assert len([l for l in one.recent() if l.fields.get("uri")]) < 20
+        assert all(one.entry(r)["reason"] == "queue-full" for r in replies)
+    else:
+        assert told() == 20
+        one.check_access = lambda: None
+    (place / "go").touch()
+    for connection in held:
+        with connection:
+            assert connection.read(connection.id).status == 200
 
 
 @pytest.mark.root
