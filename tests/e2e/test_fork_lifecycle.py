@@ -734,7 +734,7 @@ SCANNER = r"""
 int main(void)
 {
 	static char line[4096], page[4096];
-	char wanted[32];
+	_Alignas(32) char wanted[32]; /* never in two pages */
 	FILE *maps = fopen("/proc/self/maps", "r");
 	int memory = open("/proc/self/mem", O_RDONLY), found = 0;
 

@@ -442,7 +442,9 @@ class Scgid:
             if state == "Z":
                 what = "zombie"
             kept = sum(p == pid and is_leader(f) for f, p in forkers.items())
-            count = descriptors(pid) - kept * FORK_SERVER_DESCRIPTORS
+            count = descriptors(pid)
+            if count > 0:
+                count -= kept * FORK_SERVER_DESCRIPTORS
             found.setdefault(what, []).append(0 if state == "Z" else count)
         return {what: sorted(counts) for what, counts in found.items()}
 
