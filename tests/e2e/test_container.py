@@ -9,7 +9,7 @@ import pytest
 
 from conftest import STANDARD_MAPS, STANDARD_POOL
 from harness.client import wait_for
-from harness.daemon import processes
+from harness.daemon import IS_ROOT, processes
 
 UNSHARE = shutil.which("unshare")
 NSENTER = shutil.which("nsenter")
