@@ -29,6 +29,20 @@ void fd_close_others(int *keep, size_t count);
 /* fd_pipe: ends[0] reads, ends[1] writes; both block.  0, or -1 and errno. */
 int fd_pipe(int ends[2]);
 
+/* What a pipe holds after fd_enlarge_pipe. */
+#define FD_PIPE_LARGE (256 * 1024)
+
+/* fd_enlarge_pipe: let a pipe hold more, if the system lets us. */
+void fd_enlarge_pipe(int pipe);
+
+/*
+ * fd_splice: move up to `length` bytes from a pipe to a socket that does not
+ * block, without copying them.  Never waits.  Returns how many, 0 at the end
+ * of the pipe, or -1 and errno: EAGAIN if the socket takes nothing now or the
+ * pipe is empty, EINVAL if it cannot be done with these, or on this system.
+ */
+ssize_t fd_splice(int pipe, int socket, size_t length);
+
 /*
  * fd_message_pair: two connected sockets that keep message boundaries
  * (SOCK_SEQPACKET), with room for messages of at least 384 KiB.

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/buffer.h"
+#include "scgi/request.h"
 
 /* The rule that stands for a failure of ours, not of the request. */
 extern const char cgi_rule_no_memory[];
@@ -23,7 +24,7 @@ extern const char cgi_rule_no_memory[];
  * escape, a "." or ".." segment where it is given decoded, out of memory.
  */
 const char *
-cgi_request_path(const char *params, size_t params_length, struct buffer *path);
+cgi_request_path(const struct scgi_found *params, struct buffer *path);
 
 /*
  * cgi_decode_path: append `length` bytes of `uri` to `path`, %-decoded, with

@@ -38,6 +38,7 @@ struct preload {
 	enum fork_mode mode;
 	int socket; /* -1: this process is no fork server */
 	unsigned spare;
+	bool frees; /* the program frees what it finds in environ */
 	volatile struct fork_slot *slots;
 	pid_t *thread_id; /* where the C library keeps it */
 	void *robust_list;

@@ -20,6 +20,13 @@ void front_watch(struct request *r);
 int front_send(struct request *r, const char *data, size_t length);
 
 /*
+ * front_splice: like front_send, but of up to `length` bytes of a pipe, which
+ * nobody looks at.  Returns how many, 0 at the end of the pipe, or -1 and
+ * errno: EAGAIN if it has to be waited for, EINVAL if front_send has to do it.
+ */
+ssize_t front_splice(struct request *r, int pipe, size_t length);
+
+/*
  * front_has_progressed: whether a front end that is waited for has taken
  * something since the last time; then it is not stalled any more.
  */

@@ -65,6 +65,7 @@ struct request_run {
 	enum reason hint;
 	int stdout_fd; /* owned; -1 once closed */
 	struct event stdout_event;
+	bool is_large;	      /* stdout was full once: it is spliced */
 	size_t scanned;	      /* of `output`, for the end of its header */
 	struct buffer output; /* until the header is whole */
 	struct request_stderr *stderr_log; /* owned; NULL: never ran */
@@ -96,7 +97,8 @@ struct request {
 	struct buffer out;    /* what the front end has not taken yet */
 
 	/* the request */
-	struct scgi_header header; /* borrows from in */
+	struct scgi_header header;	     /* borrows from in */
+	struct scgi_found redirected_params; /* borrows from redirected */
 	struct buffer redirected; /* parameters of a local redirect, or empty */
 	struct buffer path;	  /* decoded, NUL */
 	const struct config_map *map; /* borrowed; NULL: not routed */
@@ -180,8 +182,8 @@ const char *request_state_name(const struct request *r);
  * request_param: a parameter of the request, or NULL; after a local redirect,
  * of what is asked now.  request_original: of what the front end sent.
  */
-const char *request_param(const struct request *r, const char *name);
-const char *request_original(const struct request *r, const char *name);
+const char *request_param(const struct request *r, enum scgi_param number);
+const char *request_original(const struct request *r, enum scgi_param number);
 
 /* request_safe_script: its script for the log, escaped; "" if not known. */
 const char *request_safe_script(const struct request *r);

@@ -13,9 +13,9 @@
 struct fork_plan {
 	const struct config_map *map;		/* borrowed */
 	const struct launcher_command *command; /* borrowed */
-	struct program program; /* the command itself if there is none */
-	bool has_program;
-	char **argv; /* owned array of borrowed strings */
+	const struct program *program; /* borrowed; NULL: none is known */
+	const char *path; /* borrowed; of the program, or the command's */
+	char **argv;	  /* owned array of borrowed strings */
 	size_t tail; /* index in it of what follows the interpreter's own */
 };
 

@@ -8,7 +8,8 @@
  * descriptor, a SOCK_SEQPACKET socket; SOCKET + 1 is shared memory, an array of
  * FORK_SLOTS struct fork_slot, SOCKET + 2 an eventfd, the bell.  The runner,
  * the script that prepares a python or a perl, finds SOCKET alone in
- * RUNNER_VARIABLE, and sets that to "ready" before the fork() that is to serve.
+ * RUNNER_VARIABLE, and sets that to "ready" before the fork() that is to serve;
+ * to "ready, frees" if it will free variables that it finds in environ.
  *
  * Messages begin with one of enum fork_message.
  *

@@ -5,6 +5,10 @@
 #ifndef LAUNCHER_PROGRAM_H
 #define LAUNCHER_PROGRAM_H
 
+#include <stdbool.h>
+
+#include "launcher/watch.h"
+
 #define PROGRAM_LINE_MAX 256 /* more of a #! line no kernel reads */
 #define PROGRAM_PATH_MAX 4096
 
@@ -17,7 +21,8 @@ struct program {
 	char line[PROGRAM_LINE_MAX]; /* the two below are in here */
 	const char *name;	     /* argv[0]; NULL: the command's own */
 	const char *option;	     /* of the #! line; NULL: none */
-	const char *command; /* whose file's name the process has; borrowed */
+	bool has_own_name; /* the process is called as `path`, not as the
+			      command */
 };
 
 /*
@@ -26,5 +31,13 @@ struct program {
  * NAME" there is looked up in `search`, a PATH.  0, or -1: there is none.
  */
 int program_find(struct program *p, const char *path, const char *search);
+
+/*
+ * program_recall: as program_find, but what was found for a file with this
+ * stamp counts for a second, as nearly all requests are for what was there a
+ * moment ago.  Valid until the next call; NULL: there is none.
+ */
+const struct program *program_recall(
+    const char *path, const struct watch_stamp *stamp, const char *search);
 
 #endif

@@ -8,17 +8,19 @@
 #include "base/buffer.h"
 #include "cgi/reason.h"
 #include "config/config.h"
+#include "launcher/watch.h"
 
 struct resolved {
-	enum reason reason;	 /* REASON_NONE: the script was found */
-	int error;		 /* errno behind the reason, or 0 */
-	struct buffer detail;	 /* owned; what was wrong with which path */
-	struct buffer script;	 /* owned; absolute path of the script, NUL */
-	struct buffer name;	 /* owned; SCRIPT_NAME, NUL */
-	const char *path_info;	 /* NULL: none.  Borrowed from the request */
-	char *document_root;	 /* owned; the root that was walked from */
-	int directory;		 /* owned; the script's directory, or -1 */
-	const char *interpreter; /* borrowed from the map; NULL: exec it */
+	enum reason reason;	  /* REASON_NONE: the script was found */
+	int error;		  /* errno behind the reason, or 0 */
+	struct buffer detail;	  /* owned; what was wrong with which path */
+	struct buffer script;	  /* owned; absolute path of the script, NUL */
+	struct watch_stamp stamp; /* of the script's file */
+	struct buffer name;	  /* owned; SCRIPT_NAME, NUL */
+	const char *path_info;	  /* NULL: none.  Borrowed from the request */
+	char *document_root;	  /* owned; the root that was walked from */
+	int directory;		  /* owned; the script's directory, or -1 */
+	const char *interpreter;  /* borrowed from the map; NULL: exec it */
 };
 
 /*

@@ -19,14 +19,35 @@ enum scgi_result {
 	SCGI_NO_MEMORY
 };
 
+/* Parameters that we ask for, found in one pass. */
+enum scgi_param {
+	SCGI_PARAM_SCGI,
+	SCGI_PARAM_REQUEST_METHOD,
+	SCGI_PARAM_REQUEST_URI,
+	SCGI_PARAM_DOCUMENT_URI,
+	SCGI_PARAM_SCRIPT_NAME,
+	SCGI_PARAM_PATH_INFO,
+	SCGI_PARAM_QUERY_STRING,
+	SCGI_PARAM_REMOTE_ADDR,
+	SCGI_PARAM_HTTP_HOST,
+	SCGI_PARAM_HTTP_X_REQUEST_ID,
+	SCGI_PARAM_COUNT
+};
+
+/* The value of the first of each; NULL: there is none.  Borrowed. */
+struct scgi_found {
+	const char *value[SCGI_PARAM_COUNT];
+};
+
 struct scgi_header {
 	const char *params; /* borrowed: "NAME\0value\0" repeated */
 	size_t params_length;
-	int64_t content_length; /* of the body */
-	size_t size;		/* bytes of the netstring, comma included; with
-				   SCGI_MORE the bytes it will have, 0 if unknown */
-	const char *rule;	/* static; set with SCGI_BAD */
-	char duplicate[64];	/* name of a repeated parameter, or "" */
+	struct scgi_found found; /* in params */
+	int64_t content_length;	 /* of the body */
+	size_t size;		 /* bytes of the netstring, comma included; with
+				    SCGI_MORE the bytes it will have, 0 if unknown */
+	const char *rule;	 /* static; set with SCGI_BAD */
+	char duplicate[64];	 /* name of a repeated parameter, or "" */
 };
 
 /*
@@ -45,6 +66,10 @@ enum scgi_result scgi_parse_header(
  */
 bool scgi_next_param(const char **cursor, const char *end, const char **name,
     const char **value);
+
+/* scgi_find_params: find those of enum scgi_param in a valid block. */
+void scgi_find_params(
+    const char *params, size_t params_length, struct scgi_found *found);
 
 /* scgi_get_param: the value of the first `name`, or NULL. */
 const char *

@@ -59,17 +59,21 @@ buffer_append_string(struct buffer *b, const char *string)
 int
 buffer_printf(struct buffer *b, const char *format, ...)
 {
+	size_t room = b->capacity - b->length;
 	va_list ap;
 	int length;
 
 	va_start(ap, format);
-	length = vsnprintf(NULL, 0, format, ap);
+	length =
+	    vsnprintf(room > 0 ? b->data + b->length : NULL, room, format, ap);
 	va_end(ap);
 	if (length < 0 || buffer_reserve(b, (size_t)length + 1) == -1)
 		return -1;
-	va_start(ap, format);
-	vsnprintf(b->data + b->length, (size_t)length + 1, format, ap);
-	va_end(ap);
+	if ((size_t)length >= room) {
+		va_start(ap, format);
+		vsnprintf(b->data + b->length, (size_t)length + 1, format, ap);
+		va_end(ap);
+	}
 	b->length += (size_t)length;
 	return 0;
 }

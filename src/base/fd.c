@@ -119,6 +119,35 @@ fd_pipe(int ends[2])
 	return pipe2(ends, O_CLOEXEC);
 }
 
+void
+fd_enlarge_pipe(int pipe)
+{
+#ifdef F_SETPIPE_SZ
+	fcntl(pipe, F_SETPIPE_SZ, FD_PIPE_LARGE);
+#else
+	(void)pipe;
+#endif
+}
+
+ssize_t
+fd_splice(int pipe, int socket, size_t length)
+{
+#ifdef HAVE_SPLICE
+	ssize_t n;
+
+	do {
+		n = splice(pipe, NULL, socket, NULL, length, SPLICE_F_NONBLOCK);
+	} while (n == -1 && errno == EINTR);
+	return n;
+#else
+	(void)pipe;
+	(void)socket;
+	(void)length;
+	errno = EINVAL;
+	return -1;
+#endif
+}
+
 int
 fd_message_pair(int ends[2])
 {

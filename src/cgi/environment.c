@@ -74,20 +74,25 @@ static void
 builder_add_parts(struct builder *b, const char *name, const char *value,
     size_t length, const char *rest)
 {
-	size_t name_length = strlen(name), start = b->text->length;
+	size_t name_length = strlen(name), rest_size = strlen(rest) + 1;
+	size_t start = b->text->length;
+	size_t size = name_length + 1 + length + rest_size;
 	uint32_t *slot = builder_find(b, name, name_length);
+	char *at;
 
 	if (*slot != 0)
 		return;
-	/* Room was reserved: none of these moves the text. */
-	if (start >= UINT32_MAX ||
-	    buffer_append(b->text, name, name_length) == -1 ||
-	    buffer_append(b->text, "=", 1) == -1 ||
-	    buffer_append(b->text, value, length) == -1 ||
-	    buffer_append(b->text, rest, strlen(rest) + 1) == -1) {
+	/* Room was reserved: the text, where values may be, does not move. */
+	if (start >= UINT32_MAX || buffer_reserve(b->text, size) == -1) {
 		b->failed = true;
 		return;
 	}
+	at = (char *)memcpy(b->text->data + start, name, name_length) +
+	    name_length;
+	*at++ = '=';
+	memcpy(at, value, length);
+	memcpy(at + length, rest, rest_size);
+	b->text->length += size;
 	*slot = (uint32_t)start + 1;
 	b->count++;
 }

@@ -79,24 +79,22 @@ append_uri_path(const char *uri, struct buffer *path)
 }
 
 const char *
-cgi_request_path(const char *params, size_t params_length, struct buffer *path)
+cgi_request_path(const struct scgi_found *params, struct buffer *path)
 {
 	const char *name, *info, *uri;
 
-	name = value_or_empty(
-	    scgi_get_param(params, params_length, "SCRIPT_NAME"));
-	info =
-	    value_or_empty(scgi_get_param(params, params_length, "PATH_INFO"));
+	name = value_or_empty(params->value[SCGI_PARAM_SCRIPT_NAME]);
+	info = value_or_empty(params->value[SCGI_PARAM_PATH_INFO]);
 	if (*name != '\0' || *info != '\0') {
 		/* A front end's way to say "mounted at the top". */
 		if (strcmp(name, "/") == 0 && *info == '/')
 			name = "";
 		return append_given_path(name, info, path);
 	}
-	uri = scgi_get_param(params, params_length, "DOCUMENT_URI");
+	uri = params->value[SCGI_PARAM_DOCUMENT_URI];
 	if (uri != NULL && *uri != '\0')
 		return append_given_path(uri, "", path);
-	uri = scgi_get_param(params, params_length, "REQUEST_URI");
+	uri = params->value[SCGI_PARAM_REQUEST_URI];
 	if (uri != NULL && *uri != '\0')
 		return append_uri_path(uri, path);
 	return "no path: SCRIPT_NAME, PATH_INFO, DOCUMENT_URI and REQUEST_URI "

@@ -1,4 +1,4 @@
-"""fork_prepare: what a Python does before it waits for requests, and waits.
+"""fork_prepare: what a Python does before it waits for requests.
 
 See fork_server.py.
 """
@@ -14,8 +14,8 @@ VARIABLE = "SCGID_FORK_SERVER"
 FILES_AT_ONCE = 100  # as there is a limit to the size of a message
 
 
-def serve(initial, directory, import_ours):
-    """Returns in a worker, as the script is to begin: the function to run it.
+def prepare(initial, directory, import_ours):
+    """The function to call when nothing else is left to do: it waits.
 
     `initial`: what is in a script's module before its first line; `directory`
     and `import_ours`: where our modules are, and a function to import one.
@@ -31,7 +31,8 @@ def serve(initial, directory, import_ours):
         script = inetd_scgi.split_spec(program[-1])[0]
         place = inetd_scgi.find_module(os.path.realpath(script))[0]
         program.insert(0, os.path.join(directory, "run_wsgi.py"))
-    worker = fork_worker.Worker(command_of(program + arguments), initial_variables())
+    command = command_of(program + arguments)
+    worker = fork_worker.Worker(socket, command, initial_variables())
     stand_in(initial, script, arguments, place)
     if not is_wsgi:
         code, worker.warnings = compile_script(script)
@@ -47,8 +48,6 @@ def serve(initial, directory, import_ours):
     for n in range(0, len(files), FILES_AT_ONCE):
         os.write(socket, b"F" + b"".join(files[n : n + FILES_AT_ONCE]))
     os.putenv(VARIABLE, "ready")
-    os.fork()
-    worker.begin(socket)
     return work
 
 

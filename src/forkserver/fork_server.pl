@@ -74,7 +74,7 @@ INIT {
 	}
 	my %after = %ENV;
 	my @changes = grep { $changed->(\%after) } keys %{{%before, %after}};
-	$ENV{SCGID_FORK_SERVER} = 'ready';
+	$ENV{SCGID_FORK_SERVER} = 'ready, frees';
 	defined fork or die "fork: $!\n";
 
 	my ($options, @variables) = $read->($request);

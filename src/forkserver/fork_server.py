@@ -6,8 +6,8 @@ INITIAL = dict(globals())  # what a script finds; `python -x` skips this line
 The launcher starts it, with a library that takes the place of fork()
 (preload.c).  What it says to the launcher is in launcher/fork_protocol.h.
 
-It compiles the script, imports the modules of --preload and calls fork() once,
-which returns in workers only (fork_prepare.py, fork_imports.py).  A worker
+It compiles the script, imports the modules of --preload (fork_prepare.py,
+fork_imports.py) and calls fork() once, which returns in workers only.  A worker
 finds the variables of its request in a file at the descriptor where the socket
 was, and runs the script (fork_worker.py).
 
@@ -18,9 +18,6 @@ A name in --preload that begins with "-" is one that must not be imported, not
 by another module of the list either.  With --wsgi SCRIPT is FILE:CALLABLE.
 
 What keeps it from serving is told on stderr, with a status that is not 0.
-
-This file is short because Python keeps the syntax tree of its main program
-until that has ended: each worker would have to give back its copy.
 """
 import os
 import sys
@@ -42,7 +39,8 @@ def import_ours(name, *others):
 
 if __name__ == "__main__":
     names = "fork_prepare", "fork_imports", "fork_worker"
-    prepare = import_ours(*names, names[0])
-    # Python calls it once this module has ended, so nothing of it is below.
-    sys.excepthook = prepare.serve(globals().get("INITIAL"), HERE, import_ours)
+    ours = import_ours(*names, names[0])
+    # Python calls it once this module has ended and is gone: no worker has to
+    # give back its copy of it, and nothing of it is below the script.
+    sys.excepthook = ours.prepare(globals().get("INITIAL"), HERE, import_ours)
     raise Exception("the fork server's part is done")

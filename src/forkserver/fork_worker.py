@@ -17,9 +17,12 @@ EXIT = 0x5C610000  # RUNNER_EXIT of launcher/fork_protocol.h
 
 
 class Worker:
-    """`command` runs the script without us; `variables`: Python's at its start."""
+    """`socket`: the number of the descriptor that has the variables after fork();
+    `command` runs the script without us; `variables`: Python's at its start.
+    """
 
-    def __init__(self, command, variables):
+    def __init__(self, socket, command, variables):
+        self.socket = socket
         self.command = command
         self.variables = variables
         self.job = None  # a function and its arguments
@@ -38,6 +41,7 @@ class Worker:
             del sys.modules["gc"]
         self.gc = gc
         self.modules = sys.modules.keys() - MAIN_NAMES
+        self.modules_end = find_end(sys.modules)
         self.path = list(sys.path)
         self.excepthook = sys.excepthook
         self.start_variables = self.find_start_variables(self.variables)
@@ -57,22 +61,22 @@ class Worker:
 
     # After it
 
-    def begin(self, fd):
-        """Be the process of the request whose variables are in `fd`."""
-        options, *entries = self.read(fd).split(b"\0")[:-1]
+    def begin(self):
+        """Be the process of the request whose variables are there now."""
+        options, *entries = self.read(self.socket).split(b"\0")[:-1]
         self.set_variables(entries)
         if self.find_start_variables(self.environ) != self.start_variables:
             os.execve(sys.executable, self.command, self.environ)
         self.repeat_changes()
         self.renew()
         if options == b"learn":
-            self.learner = os.getpid(), fd + 1, identify(fd + 1)
+            fd = self.socket + 1
+            self.learner = os.getpid(), fd, identify(fd)
         if self.warnings:
             sys.stderr.write(self.warnings)
 
     def read(self, fd):
-        size = os.fstat(fd).st_size
-        data = os.read(fd, size)
+        data = os.pread(fd, os.lseek(fd, 0, os.SEEK_END), 0)
         os.close(fd)
         return data
 
@@ -96,9 +100,11 @@ class Worker:
             if self.environ.get(name) != before:
                 continue
             if after is None:
-                del os.environb[name]
+                os.unsetenv(name)
+                del self.environ[name]
             else:
-                os.environb[name] = after
+                os.putenv(name, after)
+                self.environ[name] = after
 
     def renew(self):
         """What two processes must not have in common; random sees to itself."""
@@ -113,9 +119,11 @@ class Worker:
         if self.environ.get(b"TZ") != self.variables.get(b"TZ"):
             time.tzset()
 
-    # The script
+    # The script, in the function that waits
 
     def run(self, *_):
+        os.fork()
+        self.begin()
         failure = []
         try:
             self.start()[0](*self.job[1:])
@@ -202,7 +210,9 @@ class Worker:
     def clear_modules(self):
         if self.gc.isenabled():
             self.gc.collect()  # puts a file before those that it stands on
-        names = [name for name in sys.modules if name not in self.modules]
+        names = []
+        if find_end(sys.modules) != self.modules_end:  # to look at all costs a lot
+            names = [name for name in sys.modules if name not in self.modules]
         references = [(name, ref(sys.modules[name])) for name in names]
         for name in names:
             del sys.modules[name]
@@ -218,6 +228,11 @@ class Worker:
                 if "__del__" in vars(base):
                     return True
         return False
+
+
+def find_end(table):
+    """Not the same once there is a name more; a dict keeps their order."""
+    return len(table), next(reversed(table), None)
 
 
 def forget_last_error():

@@ -330,7 +330,8 @@ become_worker(void)
 	/* Only a runner's fork() asks again; a page less is written to. */
 	if (preload.mode == FORK_AT_FORK) {
 		preload.socket = -1;
-		own_variables();
+		if (preload.frees)
+			own_variables();
 	}
 	errno = 0;
 }

@@ -155,9 +155,10 @@ add_fields(struct line *l, const struct request *r)
 	add_word(l, "time", time);
 	add_word(l, "pool", r->gateway->pool->name);
 	add_word(l, "id", r->id);
-	add_text(l, "client", request_original(r, "REMOTE_ADDR"), 64);
-	add_text(l, "method", request_original(r, "REQUEST_METHOD"), 40);
-	add_text(l, "uri", request_original(r, "REQUEST_URI"), 1200);
+	add_text(l, "client", request_original(r, SCGI_PARAM_REMOTE_ADDR), 64);
+	add_text(
+	    l, "method", request_original(r, SCGI_PARAM_REQUEST_METHOD), 40);
+	add_text(l, "uri", request_original(r, SCGI_PARAM_REQUEST_URI), 1200);
 	add_text(l, "script", r->script, 600);
 	add_number(l, "status", r->status);
 	add_word(l, "reason", reason_text(r->reason)->name);

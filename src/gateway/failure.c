@@ -43,8 +43,8 @@ static void
 write_failure(struct request *r, const char *detail)
 {
 	const struct reason_text *text = reason_text(r->reason);
-	const char *uri = request_original(r, "REQUEST_URI");
-	const char *method = request_original(r, "REQUEST_METHOD");
+	const char *uri = request_original(r, SCGI_PARAM_REQUEST_URI);
+	const char *method = request_original(r, SCGI_PARAM_REQUEST_METHOD);
 	struct buffer line = {0};
 	char safe[1024];
 

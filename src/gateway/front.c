@@ -125,6 +125,17 @@ front_send(struct request *r, const char *data, size_t length)
 	return 0;
 }
 
+ssize_t
+front_splice(struct request *r, int pipe, size_t length)
+{
+	ssize_t n = fd_splice(pipe, r->front_fd, length);
+
+	/* The pipe is readable, so it is the front end that is waited for. */
+	if (n == -1 && errno == EAGAIN)
+		front_wait_writable(r);
+	return n;
+}
+
 static void
 front_on_writable(evutil_socket_t fd, short what, void *arg)
 {

@@ -36,7 +36,10 @@
 /* A waiting request has its connection and its body. */
 #define DESCRIPTORS_REQUEST 2
 
-#define LISTEN_AGAIN_MS	    100
+/* Connections accepted in one turn of the loop. */
+#define ACCEPT_MOST	32
+
+#define LISTEN_AGAIN_MS 100
 
 /* Connections need memory, too. */
 #define CONNECTIONS_MAX 65536
@@ -102,28 +105,46 @@ on_listen_again(evutil_socket_t fd, short what, void *arg)
 	gateway_update_listening(arg);
 }
 
-/* One a wake-up: others get their turn, and no accept is made for nothing. */
-static void
-listener_on_readable(evutil_socket_t fd, short what, void *arg)
+static bool
+accept_one(struct gateway *g, struct listener *l)
 {
 	const struct timeval pause = {0, LISTEN_AGAIN_MS * 1000};
-	struct listener *l = arg;
-	struct gateway *g = l->gateway;
-	int front = fd_accept(fd);
+	int front = fd_accept(l->fd);
 
-	(void)what;
-	if (front == -1 &&
-	    (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-		errno == ENOMEM)) {
-		log_warn("cannot accept, pausing");
-		event_add(&g->listen_again, &pause);
-	} else if (front != -1 && l->is_checked &&
-	    !peer_is_allowed(g, front, l->is_unix)) {
+	if (front == -1) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		    errno == ENOMEM) {
+			log_warn("cannot accept, pausing");
+			event_add(&g->listen_again, &pause);
+		}
+		return false;
+	}
+	if (l->is_checked && !peer_is_allowed(g, front, l->is_unix)) {
 		close(front);
-	} else if (front != -1 && request_begin(g, front, l->is_unix) == -1) {
+	} else if (request_begin(g, front, l->is_unix) == -1) {
 		log_warn("cannot serve a connection");
 		close(front);
 	}
+	return true;
+}
+
+/*
+ * One a wake-up, so that no accept is made for nothing.  With all slots in use
+ * there are most likely more: what one turn of the loop does must not decide
+ * how soon the backlog is full.  Then some, so that others get their turn.
+ */
+static void
+listener_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct listener *l = arg;
+	struct gateway *g = l->gateway;
+	int left = ACCEPT_MOST;
+
+	(void)fd;
+	(void)what;
+	while (accept_one(g, l) && g->slots_used == g->slots && --left > 0 &&
+	    g->open_count < g->open_max)
+		continue;
 	gateway_update_listening(g);
 }
 

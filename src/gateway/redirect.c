@@ -22,7 +22,7 @@ find_map(struct request *r, const char *location, struct buffer *path,
 
 	*map = rule != NULL ? NULL
 			    : config_find_map(r->gateway->pool, path->data,
-				  request_param(r, "HTTP_HOST"));
+				  request_param(r, SCGI_PARAM_HTTP_HOST));
 	return rule;
 }
 
@@ -98,6 +98,7 @@ redirect_prepare(struct request *r, const char *location)
 	buffer_fini(&r->redirected);
 	r->path = path;
 	r->redirected = params;
+	scgi_find_params(params.data, params.length, &r->redirected_params);
 	r->map = map;
 	r->redirect_pending = true;
 	request_finish_if_done(r);

@@ -1,6 +1,7 @@
 /*
  * relay.c: judges what a worker prints, and passes it on with one fixed
- * buffer: stdout is read only while the front end takes what it gives.
+ * buffer: stdout is read only while the front end takes what it gives.  The
+ * body of a large response is not read but spliced, where that can be done.
  *
  * The pipe blocks, but is read once per readiness, and nobody else reads it.
  */
@@ -136,16 +137,21 @@ body_is_whole(const struct request *r)
 }
 
 static void
-on_body(struct request *r, const char *data, size_t length)
+finish_if_whole(struct request *r)
 {
-	if (send_body(r, data, length) == -1) {
-		fail_sending(r);
-		return;
-	}
 	if (!r->response_whole && body_is_whole(r)) {
 		finish_response(r);
 		request_finish_if_done(r);
 	}
+}
+
+static void
+on_body(struct request *r, const char *data, size_t length)
+{
+	if (send_body(r, data, length) == -1)
+		fail_sending(r);
+	else
+		finish_if_whole(r);
 }
 
 /* What the log should say of this header; the script may not be known yet. */
@@ -166,7 +172,7 @@ static void
 begin_response(struct request *r, struct cgi_response *response,
     const char *body, size_t length)
 {
-	const char *method = request_original(r, "REQUEST_METHOD");
+	const char *method = request_original(r, SCGI_PARAM_REQUEST_METHOD);
 	size_t with_head = length;
 
 	r->has_no_body = !cgi_status_has_body(response->status) ||
@@ -192,10 +198,7 @@ begin_response(struct request *r, struct cgi_response *response,
 		fail_sending(r);
 		return;
 	}
-	if (body_is_whole(r)) {
-		finish_response(r);
-		request_finish_if_done(r);
-	}
+	finish_if_whole(r);
 }
 
 static void
@@ -248,16 +251,58 @@ on_output(struct request *r, const char *data, size_t length)
 	}
 }
 
+static bool
+may_splice(const struct request *r)
+{
+	return r->run.is_large && r->state == REQUEST_RESPONDING &&
+	    !r->response_whole && !r->has_no_body;
+}
+
+/* One turn at most what the pipe holds, so others get theirs. */
+static void
+relay_splice(struct request *r)
+{
+	int64_t want = FD_PIPE_LARGE, left = r->response_length - r->body_sent;
+	ssize_t n;
+
+	if (r->response_length >= 0 && want > left)
+		want = left;
+	n = front_splice(r, r->run.stdout_fd, (size_t)want);
+	if (n == -1 && errno == EINVAL)
+		r->run.is_large = false;
+	if (n == -1 && (errno == EAGAIN || errno == EINVAL))
+		return;
+	r->last_output_at = clock_now();
+	if (n == -1) {
+		fail_sending(r);
+	} else if (n == 0) {
+		relay_stop(r);
+		relay_judge(r);
+	} else {
+		r->body_sent += n;
+		finish_if_whole(r);
+	}
+}
+
 static void
 relay_on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct request *r = arg;
 	char *chunk = r->gateway->chunk;
-	ssize_t n = read(fd, chunk, GATEWAY_CHUNK);
+	ssize_t n;
 
 	(void)what;
+	if (may_splice(r)) {
+		relay_splice(r);
+		return;
+	}
+	n = read(fd, chunk, GATEWAY_CHUNK);
 	if (n == -1 && (errno == EINTR || errno == EAGAIN))
 		return;
+	if (n == GATEWAY_CHUNK && !r->run.is_large) {
+		r->run.is_large = true;
+		fd_enlarge_pipe(fd);
+	}
 	r->last_output_at = clock_now();
 	if (n == -1) {
 		request_fail(r, REASON_TRUNCATED_BODY, strerror(errno));

@@ -104,7 +104,7 @@ int
 reply_error(struct request *r, const char *detail)
 {
 	const struct reason_text *text = reason_text(r->reason);
-	const char *method = request_original(r, "REQUEST_METHOD");
+	const char *method = request_original(r, SCGI_PARAM_REQUEST_METHOD);
 	struct buffer page = {0}, answer = {0};
 	int n = -1;
 

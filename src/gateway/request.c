@@ -66,20 +66,16 @@ request_state_name(const struct request *r)
 }
 
 const char *
-request_param(const struct request *r, const char *name)
+request_param(const struct request *r, enum scgi_param number)
 {
-	if (r->redirected.length > 0)
-		return scgi_get_param(
-		    r->redirected.data, r->redirected.length, name);
-	return request_original(r, name);
+	return r->redirected.length > 0 ? r->redirected_params.value[number]
+					: request_original(r, number);
 }
 
 const char *
-request_original(const struct request *r, const char *name)
+request_original(const struct request *r, enum scgi_param number)
 {
-	if (r->header.params == NULL)
-		return NULL;
-	return scgi_get_param(r->header.params, r->header.params_length, name);
+	return r->header.found.value[number];
 }
 
 const struct config_timeouts *
@@ -113,7 +109,7 @@ set_own_id(struct request *r)
 static void
 take_id(struct request *r)
 {
-	const char *id = request_param(r, "HTTP_X_REQUEST_ID");
+	const char *id = request_param(r, SCGI_PARAM_HTTP_X_REQUEST_ID);
 	size_t n = 0;
 
 	if (id == NULL || *id == '\0')
@@ -168,8 +164,7 @@ request_route(struct request *r, char detail[256])
 		    r->id, detail);
 		detail[0] = '\0';
 	}
-	rule = cgi_request_path(
-	    r->header.params, r->header.params_length, &r->path);
+	rule = cgi_request_path(&r->header.found, &r->path);
 	if (rule != NULL) {
 		snprintf(detail, 256, "%s", rule);
 		return rule == cgi_rule_no_memory ? REASON_OUT_OF_MEMORY
@@ -180,7 +175,7 @@ request_route(struct request *r, char detail[256])
 	if (r->is_status)
 		return REASON_NONE;
 	r->map = config_find_map(
-	    g->pool, r->path.data, request_param(r, "HTTP_HOST"));
+	    g->pool, r->path.data, request_param(r, SCGI_PARAM_HTTP_HOST));
 	if (r->map != NULL)
 		return REASON_NONE;
 	log_escape(detail, 256, r->path.data, strlen(r->path.data));

@@ -110,8 +110,9 @@ slow_log_write(const struct request *r, int64_t now)
 	append_time(&line, "body_ms", p.body);
 	append_time(&line, "front_ms", p.front);
 	append_time(&line, "after_ms", p.after);
-	append_text(&line, "method", request_param(r, "REQUEST_METHOD"));
-	append_text(&line, "uri", request_param(r, "REQUEST_URI"));
+	append_text(
+	    &line, "method", request_param(r, SCGI_PARAM_REQUEST_METHOD));
+	append_text(&line, "uri", request_param(r, SCGI_PARAM_REQUEST_URI));
 	append_text(&line, "script", r->script);
 	append_text(&line, "tree", r->tree);
 	if (buffer_append(&line, "", 1) == 0)

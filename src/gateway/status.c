@@ -99,8 +99,8 @@ write_head(struct buffer *b, const struct form *form, size_t length)
 void
 status_answer(struct request *r)
 {
-	const char *query = request_param(r, "QUERY_STRING");
-	const char *method = request_param(r, "REQUEST_METHOD");
+	const char *query = request_param(r, SCGI_PARAM_QUERY_STRING);
+	const char *method = request_param(r, SCGI_PARAM_REQUEST_METHOD);
 	const struct form *form = find_form(query);
 	struct status_page p = {0};
 	struct buffer answer = {0};

@@ -141,7 +141,7 @@ put_cards(struct status_page *p)
 static void
 put_time_cells(struct status_page *p, const struct request *r)
 {
-	const char *client = request_param(r, "REMOTE_ADDR");
+	const char *client = request_param(r, SCGI_PARAM_REMOTE_ADDR);
 	char age[STATUS_HUMAN_SIZE], in[STATUS_HUMAN_SIZE];
 	char out[STATUS_HUMAN_SIZE];
 
@@ -167,7 +167,7 @@ put_time_cells(struct status_page *p, const struct request *r)
 static void
 put_open_row(struct status_page *p, const struct request *r)
 {
-	const char *method = request_param(r, "REQUEST_METHOD");
+	const char *method = request_param(r, SCGI_PARAM_REQUEST_METHOD);
 
 	status_print(p, "<tr><td class=\"s\">");
 	if (r->script != NULL) {

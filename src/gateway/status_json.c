@@ -108,8 +108,9 @@ put_open(struct status_page *p)
 		put_text(p, "state", status_what(r));
 		put_seconds(
 		    p, "age_seconds", (uint64_t)(p->now - r->accepted_at));
-		put_text(p, "client", request_param(r, "REMOTE_ADDR"));
-		put_text(p, "method", request_param(r, "REQUEST_METHOD"));
+		put_text(p, "client", request_param(r, SCGI_PARAM_REMOTE_ADDR));
+		put_text(
+		    p, "method", request_param(r, SCGI_PARAM_REQUEST_METHOD));
 		put_text(p, "path", r->path.data);
 		put_text(p, "script", r->script);
 		put_text(

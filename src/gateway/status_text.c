@@ -97,7 +97,7 @@ put_open(struct status_page *p)
 			    "OUT", "CLIENT", "SCRIPT OR PATH");
 		if (++listed > STATUS_OPEN_MAX)
 			break;
-		client = request_param(r, "REMOTE_ADDR");
+		client = request_param(r, SCGI_PARAM_REMOTE_ADDR);
 		start = p->has_servers ? status_start(r) : "";
 		status_print(p, "%10s %-14s %-*s%7ld %9s %9s ",
 		    status_duration(age, p->now - r->accepted_at),

@@ -59,28 +59,34 @@ can_start(const struct launcher_command *c)
 	return reason == REASON_NONE;
 }
 
+/* The stamp is the script's, which may have a handler before it. */
+static const struct program *
+find_program(const struct launcher_command *c)
+{
+	static const struct watch_stamp unknown;
+
+	return program_recall(c->path,
+	    c->path == c->resolved.script.data ? &c->resolved.stamp : &unknown,
+	    variable(c, "PATH"));
+}
+
 int
 fork_plan_init(struct fork_plan *plan, const struct config_map *map,
     const struct launcher_command *c)
 {
 	size_t count = count_strings(c->argv), n = 0;
-	const struct program *p = &plan->program;
+	const struct program *p = find_program(c);
 
 	plan->map = map;
 	plan->command = c;
 	plan->argv = NULL;
-	plan->has_program =
-	    program_find(&plan->program, c->path, variable(c, "PATH")) == 0;
-	if (!plan->has_program) {
-		if (!can_start(c))
-			return -1;
-		plan->program.name = NULL;
-		snprintf(plan->program.path, sizeof(plan->program.path), "%s",
-		    c->path);
-	}
+	plan->program = p;
+	plan->path = p != NULL ? p->path : c->path;
+	if (p == NULL && !can_start(c))
+		return -1;
 	if ((plan->argv = calloc(count + 3, sizeof(char *))) == NULL)
 		return -1;
-	if (p->name == NULL) {
+	if (p == NULL || p->name == NULL) {
 		memcpy(plan->argv, c->argv, count * sizeof(char *));
 		plan->tail = 1;
 		return 0;
@@ -114,7 +120,7 @@ fork_plan_make_key(const struct fork_plan *plan, struct buffer *key)
 	key->length = 0;
 	result = buffer_printf(key, "%c %u %u %" PRId64, kind, map->spare,
 	    map->max_requests, map->idle);
-	result |= add_string(key, plan->program.path);
+	result |= add_string(key, plan->path);
 	if (map->start != START_FORK_SERVER) {
 		for (char **a = plan->argv; *a != NULL; a++)
 			result |= add_string(key, *a);
@@ -140,7 +146,7 @@ fork_plan_describe(const struct fork_plan *plan)
 {
 	struct buffer text = {0};
 
-	buffer_printf(&text, "%.1000s", plan->program.path);
+	buffer_printf(&text, "%.1000s", plan->path);
 	for (char **a = own_arguments(plan);
 	     plan->map->start != START_FORK_SERVER && *a != NULL; a++)
 		buffer_printf(&text, " %.1000s", *a);
@@ -231,7 +237,7 @@ fork_plan_start(const struct fork_plan *plan, const char *learned)
 		: FORK_AT_FORK,
 	    .spare = map->spare};
 	struct start_command command = {
-	    .path = plan->program.path, .directory = c->resolved.directory};
+	    .path = plan->path, .directory = c->resolved.directory};
 	struct fork_process *p = NULL;
 	char **argv = calloc(count_strings(plan->argv) + 5, sizeof(*argv));
 	char **tail = own_arguments(plan);
@@ -265,12 +271,12 @@ const char *
 fork_plan_doubt(const struct fork_plan *plan)
 {
 	char path[PROGRAM_PATH_MAX];
-	const char *name = strrchr(plan->program.path, '/') + 1;
+	const char *name = strrchr(plan->path, '/') + 1;
 	enum config_start kind = plan->map->start;
 
-	if (!plan->has_program)
+	if (plan->program == NULL)
 		return "its #! line names another script, or is too long";
-	if (access(plan->program.path, X_OK) == -1)
+	if (access(plan->path, X_OK) == -1)
 		return "it may not be executed";
 	if (find_library(path, sizeof(path)) == -1)
 		return "scgid's preload.so cannot be read here";
@@ -282,5 +288,5 @@ fork_plan_doubt(const struct fork_plan *plan)
 		return "start=perl, but it is not run by perl";
 	if (kind != START_FORK_SERVER && plan->argv[plan->tail] == NULL)
 		return "it is no script";
-	return elf_refuses_preload(plan->program.path);
+	return elf_refuses_preload(plan->path);
 }

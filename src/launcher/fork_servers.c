@@ -53,7 +53,7 @@ server_new(
 	TAILQ_INSERT_HEAD(&l->fork_servers, s, entry);
 	s->map = plan->map;
 	s->kind = plan->map->start;
-	s->program = strdup(plan->program.path);
+	s->program = strdup(plan->path);
 	s->what = fork_plan_describe(plan);
 	if (buffer_append(&s->key, key->data, key->length) == 0 &&
 	    s->program != NULL && s->what != NULL)
@@ -336,7 +336,11 @@ static bool
 send_request(struct launcher *l, struct fork_server *s,
     const struct fork_plan *plan, struct worker *w, const int stdio[3])
 {
-	const struct start_command command = {.path = plan->program.command,
+	const struct program *program = plan->program;
+	const struct start_command command = {
+	    .path = program != NULL && program->has_own_name
+		? program->path
+		: plan->command->path,
 	    .argv = plan->argv,
 	    .envp = plan->command->environment.envp,
 	    .directory = plan->command->resolved.directory,

@@ -7,10 +7,24 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
+
+#define RECALLED    64
+#define RECALL_TIME 1000000 /* microseconds */
+
+struct recalled {
+	char *path; /* owned, like all; NULL: free */
+	char *search;
+	struct watch_stamp stamp;
+	int64_t found_at;
+	bool is_found;
+	struct program program;
+};
 
 /*
  * The start of `path` as a string.  Its length, or -1; also if its first line
@@ -83,7 +97,7 @@ program_find(struct program *p, const char *path, const char *search)
 	int n;
 
 	p->name = p->option = NULL;
-	p->command = path;
+	p->has_own_name = false;
 	if (access(path, X_OK) == -1 || read_line(path, p->line) == -1)
 		return -1;
 	if (is_binary(p->line)) {
@@ -103,10 +117,56 @@ program_find(struct program *p, const char *path, const char *search)
 			snprintf(p->path, sizeof(p->path), "%s", p->name);
 		else if (search_path(p, p->name, search) == -1)
 			return -1;
-		p->command = p->path;
+		p->has_own_name = true;
 	}
 	if (p->path[0] != '/' || read_line(p->path, start) == -1 ||
 	    !is_binary(start))
 		return -1;
 	return 0;
+}
+
+static bool
+is_same(const struct recalled *r, const char *path,
+    const struct watch_stamp *stamp, const char *search)
+{
+	return r->path != NULL && strcmp(r->path, path) == 0 &&
+	    watch_stamp_equals(&r->stamp, stamp) &&
+	    clock_now() - r->found_at < RECALL_TIME &&
+	    strcmp(r->search, search) == 0;
+}
+
+static void
+forget(struct recalled *r)
+{
+	free(r->path);
+	free(r->search);
+	r->path = r->search = NULL;
+}
+
+static void
+find_again(struct recalled *r, const char *path,
+    const struct watch_stamp *stamp, const char *search)
+{
+	struct timespec now;
+
+	forget(r);
+	clock_gettime(CLOCK_REALTIME, &now);
+	r->is_found = program_find(&r->program, path, search) == 0;
+	r->stamp = *stamp;
+	r->found_at = clock_now();
+	r->search = strdup(search);
+	if (r->search != NULL && watch_stamp_is_safe(stamp, &now))
+		r->path = strdup(path);
+}
+
+const struct program *
+program_recall(
+    const char *path, const struct watch_stamp *stamp, const char *search)
+{
+	static struct recalled all[RECALLED];
+	struct recalled *r = &all[stamp->inode % RECALLED];
+
+	if (!is_same(r, path, stamp, search))
+		find_again(r, path, stamp, search);
+	return r->is_found ? &r->program : NULL;
 }

@@ -230,6 +230,7 @@ accept_file(struct walk *w, const struct stat *st)
 		    "its name matches none of allow_names");
 	r->interpreter = find_interpreter(w->map, name);
 	trace(w, "  %s is a regular file: the script\n", r->script.data);
+	r->stamp = watch_stamp(st);
 	r->directory = w->directory;
 	w->directory = -1;
 	return 0;

@@ -5,26 +5,17 @@
  */
 #include "launcher/watch.h"
 
-#include <sys/stat.h>
-
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/clock.h"
+#include "base/support.h"
 
 /* The kernel's clock for files lags behind by up to a tick. */
 #define TICK_NS 10000000
 
-static void
-look(struct watch *w)
-{
-	struct stat st;
-
-	if (stat(w->path, &st) == -1)
-		return;
-	w->device = st.st_dev;
-	w->inode = st.st_ino;
-	w->size = st.st_size;
-	w->changed = st.st_ctim;
-}
+/* How often the files of the system are looked at; microseconds. */
+#define SYSTEM_INTERVAL 1000000
 
 static bool
 is_before(const struct timespec *a, const struct timespec *b)
@@ -33,12 +24,70 @@ is_before(const struct timespec *a, const struct timespec *b)
 				      : a->tv_nsec < b->tv_nsec;
 }
 
+struct watch_stamp
+watch_stamp(const struct stat *st)
+{
+	return (struct watch_stamp){.device = st->st_dev,
+	    .inode = st->st_ino,
+	    .size = st->st_size,
+	    .changed = st->st_ctim};
+}
+
+bool
+watch_stamp_equals(const struct watch_stamp *a, const struct watch_stamp *b)
+{
+	return a->device == b->device && a->inode == b->inode &&
+	    a->size == b->size && a->changed.tv_sec == b->changed.tv_sec &&
+	    a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
+bool
+watch_stamp_is_safe(
+    const struct watch_stamp *stamp, const struct timespec *since)
+{
+	struct timespec safe = *since, now;
+
+	if ((safe.tv_nsec -= TICK_NS) < 0) {
+		safe.tv_nsec += 1000000000;
+		safe.tv_sec--;
+	}
+	if (is_before(&stamp->changed, &safe))
+		return true;
+	/* A time still to come says only that the clock was set back. */
+	clock_gettime(CLOCK_REALTIME, &now);
+	return is_before(&now, &stamp->changed);
+}
+
+static struct watch_stamp
+look(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? watch_stamp(&st)
+				    : (struct watch_stamp){0};
+}
+
+static bool
+begins_with(const char *path, const char *start)
+{
+	return strncmp(path, start, strlen(start)) == 0;
+}
+
+static bool
+is_of_system(const char *path)
+{
+	return begins_with(path, "/lib") ||
+	    begins_with(path, "/usr/share/perl") ||
+	    begins_with(path, support_directory()) ||
+	    (begins_with(path, "/usr/lib") &&
+		!begins_with(path, "/usr/lib/cgi-bin/"));
+}
+
 int
 watch_add(
     struct watch_list *list, const char *path, const struct timespec *since)
 {
 	struct watch *bigger, *w;
-	struct timespec safe = *since, now;
 
 	bigger = realloc(list->items, (list->count + 1) * sizeof(*bigger));
 	if (bigger == NULL)
@@ -48,18 +97,11 @@ watch_add(
 	if ((w->path = strdup(path)) == NULL)
 		return -1;
 	list->count++;
-	look(w);
-	if ((safe.tv_nsec -= TICK_NS) < 0) {
-		safe.tv_nsec += 1000000000;
-		safe.tv_sec--;
-	}
-	/*
-	 * Changed since then: it may have been read before or after.  A time
-	 * that is still to come says only that the clock was set back.
-	 */
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (!is_before(&w->changed, &safe) && !is_before(&now, &w->changed))
-		w->size = -1;
+	w->stamp = look(path);
+	w->is_system = is_of_system(path);
+	/* Changed since then: it may have been read before or after. */
+	if (!watch_stamp_is_safe(&w->stamp, since))
+		w->stamp.size = -1;
 	return 0;
 }
 
@@ -73,19 +115,23 @@ watch_has(const struct watch_list *list, const char *path)
 }
 
 const char *
-watch_find_changed(const struct watch_list *list)
+watch_find_changed(struct watch_list *list)
 {
+	int64_t now = clock_now();
+	bool with_system = now - list->system_at >= SYSTEM_INTERVAL;
+
 	for (size_t i = 0; i < list->count; i++) {
 		const struct watch *w = &list->items[i];
-		struct watch now = {.path = w->path};
+		struct watch_stamp stamp;
 
-		look(&now);
-		if (now.device != w->device || now.inode != w->inode ||
-		    now.size != w->size ||
-		    now.changed.tv_sec != w->changed.tv_sec ||
-		    now.changed.tv_nsec != w->changed.tv_nsec)
+		if (w->is_system && !with_system)
+			continue;
+		stamp = look(w->path);
+		if (!watch_stamp_equals(&stamp, &w->stamp))
 			return w->path;
 	}
+	if (with_system)
+		list->system_at = now;
 	return NULL;
 }
 

@@ -60,6 +60,74 @@ parse_content_length(const char *text, int64_t *value)
 	return 0;
 }
 
+/* Indexed by enum scgi_param. */
+static const struct {
+	size_t length;
+	const char *name;
+} wanted_params[SCGI_PARAM_COUNT] = {
+#define NAME(text)                     \
+	{                              \
+		sizeof(text) - 1, text \
+	}
+    NAME("SCGI"),
+    NAME("REQUEST_METHOD"),
+    NAME("REQUEST_URI"),
+    NAME("DOCUMENT_URI"),
+    NAME("SCRIPT_NAME"),
+    NAME("PATH_INFO"),
+    NAME("QUERY_STRING"),
+    NAME("REMOTE_ADDR"),
+    NAME("HTTP_HOST"),
+    NAME("HTTP_X_REQUEST_ID"),
+#undef NAME
+};
+
+/* The enum scgi_param of a name whose value follows it, or SCGI_PARAM_COUNT. */
+static size_t
+number_of(const char *name, const char *value)
+{
+	size_t length = (size_t)(value - name) - 1, i;
+
+	for (i = 0; i < SCGI_PARAM_COUNT; i++)
+		if (wanted_params[i].length == length &&
+		    memcmp(wanted_params[i].name, name, length) == 0)
+			break;
+	return i;
+}
+
+static void
+note_duplicate(struct scgi_header *h, const char *name)
+{
+	if (strncmp(name, "HTTP_", 5) == 0)
+		h->rule = "a header field occurs twice";
+	else
+		strncpy(h->duplicate, name, sizeof(h->duplicate) - 1);
+}
+
+/* Names that are not of enum scgi_param: how many, and the first of them. */
+struct names {
+	size_t count;
+	const char *first[128];
+};
+
+/* One more parameter of the block. */
+static void
+take_param(struct scgi_header *h, struct names *others, const char *name,
+    const char *value)
+{
+	size_t number = number_of(name, value);
+
+	if (number == SCGI_PARAM_COUNT) {
+		if (others->count < sizeof(others->first) / sizeof(name))
+			others->first[others->count] = name;
+		others->count++;
+	} else if (h->found.value[number] == NULL) {
+		h->found.value[number] = value;
+	} else {
+		note_duplicate(h, name);
+	}
+}
+
 static int
 compare_names(const void *a, const void *b)
 {
@@ -70,32 +138,28 @@ compare_names(const void *a, const void *b)
  * Sort the names: comparing each with each would let a peer buy 10^8
  * comparisons with one block of short ones.
  */
-static enum scgi_result
-find_duplicates(struct scgi_header *h, size_t count)
+static int
+find_duplicates(struct scgi_header *h, struct names *others)
 {
-	const char *few[128], **names = few;
 	const char *cursor = h->params, *end = h->params + h->params_length;
-	const char *value;
-	enum scgi_result result = SCGI_DONE;
+	const char **names = others->first, *value;
+	size_t count = others->count, n = 0;
 
-	if (count > sizeof(few) / sizeof(few[0]) &&
-	    (names = calloc(count, sizeof(*names))) == NULL)
-		return SCGI_NO_MEMORY;
-	for (size_t i = 0; i < count; i++)
-		scgi_next_param(&cursor, end, &names[i], &value);
-	qsort(names, count, sizeof(*names), compare_names);
-	for (size_t i = 1; i < count && result == SCGI_DONE; i++) {
-		if (strcmp(names[i - 1], names[i]) != 0)
-			continue;
-		if (strncmp(names[i], "HTTP_", 5) == 0)
-			result = bad(h, "a header field occurs twice");
-		else
-			strncpy(
-			    h->duplicate, names[i], sizeof(h->duplicate) - 1);
+	if (count > sizeof(others->first) / sizeof(others->first[0])) {
+		if ((names = calloc(count, sizeof(*names))) == NULL)
+			return -1;
+		while (n < count &&
+		    scgi_next_param(&cursor, end, &names[n], &value))
+			if (number_of(names[n], value) == SCGI_PARAM_COUNT)
+				n++;
 	}
-	if (names != few)
+	qsort(names, count, sizeof(*names), compare_names);
+	for (size_t i = 1; i < count; i++)
+		if (strcmp(names[i - 1], names[i]) == 0)
+			note_duplicate(h, names[i]);
+	if (names != others->first)
 		free(names);
-	return result;
+	return 0;
 }
 
 static enum scgi_result
@@ -103,8 +167,10 @@ parse_params(struct scgi_header *h)
 {
 	const char *cursor = h->params, *end = h->params + h->params_length;
 	const char *name, *value;
-	size_t count = 0;
+	struct names others;
+	bool is_first = true;
 
+	others.count = 0;
 	if (h->params_length == 0)
 		return bad(h, "header is empty");
 	if (end[-1] != '\0')
@@ -114,16 +180,20 @@ parse_params(struct scgi_header *h)
 	while (scgi_next_param(&cursor, end, &name, &value)) {
 		if (*name == '\0')
 			return bad(h, "a parameter has an empty name");
-		if (count++ == 0 &&
+		if (is_first &&
 		    parse_content_length(value, &h->content_length) == -1)
 			return bad(h, "CONTENT_LENGTH is not a length");
+		is_first = false;
+		take_param(h, &others, name, value);
 	}
 	if (cursor != end)
 		return bad(h, "a parameter has no value");
-	value = scgi_get_param(h->params, h->params_length, "SCGI");
+	value = h->found.value[SCGI_PARAM_SCGI];
 	if (value == NULL || strcmp(value, "1") != 0)
 		return bad(h, "parameter SCGI is not 1");
-	return find_duplicates(h, count);
+	if (find_duplicates(h, &others) == -1)
+		return SCGI_NO_MEMORY;
+	return h->rule != NULL ? SCGI_BAD : SCGI_DONE;
 }
 
 enum scgi_result
@@ -146,7 +216,10 @@ scgi_parse_header(
 		return bad(h, "netstring does not end with a comma");
 	h->params = data + digits + 1;
 	h->params_length = value;
-	return parse_params(h);
+	if ((result = parse_params(h)) != SCGI_DONE)
+		/* For the log: whatever can be found. */
+		scgi_find_params(h->params, h->params_length, &h->found);
+	return result;
 }
 
 bool
@@ -167,6 +240,22 @@ scgi_next_param(
 	*value = name_end + 1;
 	*cursor = value_end + 1;
 	return true;
+}
+
+void
+scgi_find_params(
+    const char *params, size_t params_length, struct scgi_found *found)
+{
+	const char *cursor = params, *name, *value;
+	size_t number;
+
+	memset(found, 0, sizeof(*found));
+	while (
+	    scgi_next_param(&cursor, params + params_length, &name, &value)) {
+		number = number_of(name, value);
+		if (number < SCGI_PARAM_COUNT && found->value[number] == NULL)
+			found->value[number] = value;
+	}
 }
 
 const char *

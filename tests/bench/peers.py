@@ -30,7 +30,7 @@ from common import (
     start_scgid,
     wait_for,
 )
-from processes import family_of, own_cpu_seconds, title
+from processes import family_of, own_cpu_seconds, resident_kib, title
 from rounds import Failed
 
 TEMPLATES = TOP / "tests" / "peers"
@@ -79,6 +79,13 @@ class Peer:
             for pid in self.pids()
             if not self.is_ours or title(pid).startswith("scgid: ")
         ]
+
+    def gateway_kib(self):
+        """Resident in the gateway; None for others, which have no such thing."""
+        if not self.is_ours:
+            return None
+        pids = [pid for pid in self.pids() if title(pid).startswith("scgid: gateway")]
+        return resident_kib(pids)
 
 
 def all_peers(programs):

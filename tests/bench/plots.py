@@ -1,39 +1,43 @@
-"""Pictures of the figures: SVG, by gnuplot."""
+"""Pictures of the figures: SVG, by gnuplot.
+
+They stand in README on a light page and on a dark one, so they bring a white
+ground of their own.  Ours are blue, who is behind the same nginx is grey, and
+who needs no second hop is light grey.
+"""
 
 import shutil
 import subprocess
 
 from common import progress
-from report import DIRECT_PEERS, NGINX_PEERS, best_of
+from ratios import BIG, DIRECT_PEERS, EXEC, FORK, NGINX_PEERS
 from rounds import figure
 
-# The palette of Okabe and Ito, which everyone can tell apart; ours are blue.
-COLOURS = {
-    "scgid": "#0072B2",
-    "scgid fork server": "#003B5C",
-    "fcgiwrap": "#E69F00",
-    "fcgiwrap -c 32": "#8A6000",
-    "uWSGI": "#009E73",
-    "uWSGI, 20 threads": "#00523C",
-    "uWSGI, SCGI": "#66C2A5",
-    "lighttpd mod_cgi": "#D55E00",
-    "Apache mod_cgid": "#CC79A7",
-}
-
+NAMES = (FORK, EXEC, *NGINX_PEERS, *DIRECT_PEERS)
+BARS = {FORK: "#0053a0", EXEC: "#3d8fdd"}
+BARS |= {name: "#8a8f98" for name in NGINX_PEERS}
+BARS |= {name: "#c3c7ce" for name in DIRECT_PEERS}
 HEAD = """
-set terminal svg size {width},{height} dynamic enhanced font "sans-serif,13" \\
-    background "#ffffff"
+set terminal svg size {width},{height} fixed noenhanced \\
+    font "Helvetica,Arial,sans-serif,13" background "#ffffff"
 set output "{path}"
-set title "{title}" font ",15"
-set border 3 linecolor "#888888"
-set tics nomirror out
-set grid y linecolor "#dddddd" linetype 1
-set key outside right top reverse Left samplen 1.5 noenhanced font ",12"
-set bmargin 7
-set label 1 "{machine}" at screen 0.01,0.055 left font ",9" textcolor "#666666" noenhanced
-set label 2 "{versions}" at screen 0.01,0.02 left font ",9" textcolor "#666666" noenhanced
+set multiplot
+set label 1 "{title}" at screen 0.012,{title_y} left font ",16"
+set label 2 "{machine}" at screen 0.012,{machine_y} left font ",10" textcolor "#666666"
+set label 3 "{versions}" at screen 0.012,{versions_y} left font ",10" textcolor "#666666"
 set style fill solid 1 noborder
+set border 2 linecolor "#888888"
+unset key
 """
+# After the first panel the words around all are there.
+ONCE = "unset label 1\nunset label 2\nunset label 3\n"
+PANEL = """
+set lmargin at screen {left}
+set rmargin at screen {right}
+set bmargin at screen {bottom}
+set tmargin at screen {top}
+set label 4 "{title}" at screen {left},{title_y} left font ",13"
+"""
+TITLE, FOOT, LABELS = 46, 52, 138  # pixels
 
 
 def quoted(text):
@@ -44,10 +48,12 @@ def footer(figures):
     """What it was measured on; of the versions, those of the servers."""
     machine, versions = figures["machine"], figures["versions"]
     servers = ("scgid", "nginx", "fcgiwrap", "uWSGI", "lighttpd", "Apache")
+    rounds = figures["rounds"]
     return {
         "machine": quoted(
-            f"{machine['processor']}, {machine['system']}, Linux {machine['kernel']}; "
-            f"{machine['date']}; medians of {figures['rounds']} rounds"
+            f"{machine['processor']}, {machine['system']}, Linux {machine['kernel']}, "
+            f"{machine['date']}; "
+            + (f"medians of {rounds} rounds" if rounds > 1 else "a single round")
         ),
         "versions": quoted(
             ", ".join(
@@ -63,152 +69,189 @@ def block(name, rows):
     return f"${name} << EOD\n" + "\n".join(lines) + "\nEOD\n"
 
 
-def draw(figures, path, title, body, size=(900, 440)):
+def draw(figures, path, title, panels, size):
+    """`panels`: scripts of gnuplot that draw into the same picture."""
+    width, height = size
     head = HEAD.format(
-        path=path, title=title, width=size[0], height=size[1], **footer(figures)
+        path=path,
+        title=title,
+        width=width,
+        height=height,
+        title_y=1 - 22 / height,
+        machine_y=28 / height,
+        versions_y=12 / height,
+        **footer(figures),
     )
-    subprocess.run(["gnuplot"], input=head + body, text=True, check=True)
+    script = head + ONCE.join(panels) + "unset multiplot\n"
+    subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
-def present(part):
-    """The contestants of a part that have a colour, in our order."""
-    names = {name for rows in part.values() for name in rows}
-    return [name for name in COLOURS if name in names]
+def place(title, left, right, bottom, top, size):
+    """A panel's place, in pixels from the lower left corner."""
+    width, height = size
+    return PANEL.format(
+        title=title,
+        left=left / width,
+        right=right / width,
+        bottom=bottom / height,
+        top=top / height,
+        title_y=(top + 10) / height,
+    )
 
 
-def clusters(part, names, value_of):
-    """(blocks, plots, ticks): bars side by side, a cluster for each workload.
+# Bars
 
-    `value_of(rows, name)` gives a bar's height, or None: it has none and the
-    word "failed" stands there.
-    """
-    width = 0.8 / len(names)
-    blocks, plots, failed = [], [], []
+
+def bar_rows(rows, names, key, form):
+    """(place, value, lowest, highest round, colour, text) of each name."""
     for n, name in enumerate(names):
-        rows = []
-        for x, workload in enumerate(part):
-            left = x - 0.4 + n * width
-            value = value_of(part[workload], name)
-            if value is None:
-                failed.append((left + width / 2, name))
-            else:
-                middle = left + width / 2
-                rows.append((middle, left + width * 0.06, left + width * 0.94, value))
-        blocks.append(block(f"d{n}", rows or [("NaN",) * 4]))
-        plots.append(
-            f"$d{n} using 1:4:2:3:(base):4 with boxxyerror "
-            f'linecolor rgb "{COLOURS[name]}" title "{name}"'
-        )
-    ticks = ", ".join(
-        f'"{quoted(w)}" {x}'.replace(", ", "\\n") for x, w in enumerate(part)
+        row, colour = rows.get(name), BARS[name].replace("#", "0x")
+        if figure(row, key) is None:
+            yield -n, 0, 0, 0, colour, '"failed"' if row else '""'
+        else:
+            one = row[key]
+            text = f'"{form(one)}"'
+            yield -n, one["median"], one["low"], one["high"], colour, text
+
+
+# Over a bar: how far the rounds were from each other, or how far a tail goes.
+WHISKERS = (
+    "$d using 3:1:($4-$3):(0) with vectors nohead linewidth 1.2 linecolor '#222222'"
+)
+PALE = (
+    "$d using 4:1:2:4:($1-0.4):($1+0.4):5 with boxxyerror "
+    "fillstyle solid 0.3 noborder linecolor rgb variable"
+)
+
+
+def bar_panel(rows, names, key, form, over, has_names):
+    """Bars from the left, with the value behind each."""
+    data = list(bar_rows(rows, names, key, form))
+    limit = max(high for _, _, _, high, _, _ in data) or 1
+    ticks = ", ".join(f'"{name}" {-n}' for n, name in enumerate(names))
+    named = f"set ytics ({ticks}) scale 0 textcolor '#222222'\n"
+    return (
+        block("d", data)
+        + f"set xrange [0:{1.3 * limit}]\nset yrange [{0.6 - len(names)}:0.6]\n"
+        + "unset xtics\n"
+        + (named if has_names else "unset ytics\n")
+        + "plot $d using 2:1:(0):2:($1-0.4):($1+0.4):5 with boxxyerror "
+        f"linecolor rgb variable, {over}, "
+        "$d using 4:1:6 with labels left offset 0.6,0 "
+        "font ',11' textcolor '#222222'\n"
     )
-    labels = "".join(
-        f'set label "failed" at {x:.3f},graph 0.02 rotate left font ",11" '
-        f'textcolor rgb "{COLOURS[name]}"\n'
-        for x, name in failed
-    )
-    span = f"set xrange [-0.5:{len(part) - 0.5}]\nset xtics ({ticks}) scale 0\n"
-    return "".join(blocks) + span + labels, "plot " + ", ".join(plots) + "\n"
+
+
+def draw_bars(figures, path, title, panels, columns, over=WHISKERS):
+    """`panels`: (title, {name: row}, key, how to write a summary)."""
+    names = [n for n in NAMES if any(n in rows for _, rows, _, _ in panels)]
+    lines = -(-len(panels) // columns)
+    bar = 17 * len(names)
+    step = (1000 - LABELS) / columns
+    size = (1000, TITLE + lines * (bar + 38) + FOOT)
+    scripts = []
+    for n, (text, rows, key, form) in enumerate(panels):
+        line, column = divmod(n, columns)
+        left = LABELS + column * step
+        top = size[1] - TITLE - 26 - line * (bar + 38)
+        script = place(text, left, left + step - 14, top - bar, top, size)
+        script += bar_panel(rows, names, key, form, over, column == 0)
+        scripts.append(script)
+    draw(figures, path, title, scripts, size)
+
+
+def written(form):
+    return lambda one: form.format(one["median"])
+
+
+def short_number(value):
+    digits = 0 if value >= 10 else 1 if value >= 1 else 2
+    return f"{value:,.{digits}f}"
+
+
+def number(one):
+    return short_number(one["median"])
 
 
 def draw_rates(figures, path):
-    part = figures["parts"]["rates"]
-
-    def against_best(rows, name):
-        best = best_of(rows, NGINX_PEERS + DIRECT_PEERS, "rate")
-        value = figure(rows.get(name), "rate")
-        return value / rows[best]["rate"]["median"] if best and value else None
-
-    body, plot = clusters(part, present(part), against_best)
-    draw(
-        figures,
-        path,
-        "Requests a second, 16 clients: times the best peer",
-        "base = 1\nset logscale y 2\nset format y '%g'\nset xzeroaxis\n"
-        "set arrow from graph 0,first 1 to graph 1,first 1 nohead "
-        f'linecolor "#444444"\n{body}{plot}',
-        (1100, 440),
-    )
+    panels = [
+        (workload, rows, "rate", number)
+        for workload, rows in figures["parts"]["rates"].items()
+    ]
+    draw_bars(figures, path, "Requests a second, 16 clients, by program", panels, 4)
 
 
-def lines(part, key):
-    """Contestants as lines over workloads whose names are numbers."""
-    blocks, plots = [], []
-    for n, name in enumerate(present(part)):
-        rows = [(x, figure(rows.get(name), key)) for x, rows in part.items()]
-        rows = [(x, y) for x, y in rows if y is not None]
-        blocks.append(block(f"d{n}", rows or [("NaN", "NaN")]))
-        plots.append(
-            f"$d{n} using 1:2 with linespoints linewidth 2 pointtype 7 pointsize 0.6 "
-            f'linecolor rgb "{COLOURS[name]}" title "{name}"'
-        )
-    return "".join(blocks) + "plot " + ", ".join(plots) + "\n"
-
-
-def draw_clients(figures, path):
-    part = figures["parts"]["clients"]
-    ticks = ", ".join(part)
-    draw(
-        figures,
-        path,
-        "C program, requests a second by number of clients",
-        f"set logscale x 4\nset xtics ({ticks})\nset yrange [0:*]\n"
-        'set xlabel "clients"\n' + lines(part, "rate"),
-    )
-
-
-def draw_slow(figures, path):
-    part = figures["parts"]["slow"]
-    ticks = ", ".join(f'"{count}" {x}' for x, count in enumerate(part))
-    spread = {str(x): rows for x, rows in enumerate(part.values())}
-    draw(
-        figures,
-        path,
-        "p99 of fast requests, beside slow scripts (a second each), ms",
-        f"set logscale y\nset xtics ({ticks})\nset xrange [-0.2:*]\n"
-        'set xlabel "slow scripts at a time"\n' + lines(spread, "p99_ms"),
-    )
+def scaled(rows, key, factor):
+    """The rows with one figure, times `factor`."""
+    return {
+        name: row
+        if figure(row, key) is None
+        else {key: {k: factor * row[key][k] for k in ("median", "low", "high")}}
+        for name, row in rows.items()
+    }
 
 
 def draw_overload(figures, path):
     rows = figures["parts"]["overload"]["overload"]
-    shares = {
-        "answered 200, of capacity": "goodput_share",
-        "503, of requests": "busy_share",
-        "other errors, of requests": "other_share",
-    }
-
-    def per_cent(which, name):
-        value = figure(rows.get(name), which)
-        return None if value is None else 100 * value
-
-    body, plot = clusters(shares, present({"": rows}), per_cent)
-    draw(
-        figures,
-        path,
-        "Twice the capacity, C program: what becomes of the requests, %",
-        f"base = 0\nset yrange [0:*]\n{body}{plot}",
-    )
+    panels = [
+        ("capacity, requests/s", rows, "peak", number),
+        ("good answers/s at twice it", rows, "goodput", number),
+    ]
+    for text, key in (
+        ("503 at once, %", "busy_share"),
+        ("other errors, %", "other_share"),
+    ):
+        panels.append((text, scaled(rows, key, 100), key, written("{:.0f} %")))
+    draw_bars(figures, path, "Asked for twice the capacity, C program", panels, 4)
 
 
 def draw_transfers(figures, path):
-    part = figures["parts"]["transfers"]
-    body, plot = clusters(
-        part, present(part), lambda rows, name: figure(rows.get(name), "seconds")
-    )
-    draw(
-        figures,
-        path,
-        "Seconds for large bodies, and for a clone",
-        f"base = 0\nset yrange [0:*]\n{body}{plot}",
-    )
+    rows = figures["parts"]["transfers"][BIG]
+    panels = [
+        ("seconds", rows, "seconds", written("{:.2f}")),
+        ("seconds of CPU, nginx and gateway", rows, "cpu_seconds", written("{:.2f}")),
+        (
+            "MiB of memory, largest process of it",
+            scaled(rows, "peak_kib", 1 / 1024),
+            "peak_kib",
+            written("{:.1f}"),
+        ),
+    ]
+    draw_bars(figures, path, "A response of 1 GiB", panels, 3)
+
+
+def tails(rows):
+    """The medians of p50, with those of p99 above them."""
+    return {
+        name: row
+        if figure(row, "p50_ms") is None
+        else {
+            "p50_ms": {
+                "median": figure(row, "p50_ms"),
+                "low": 0,
+                "high": figure(row, "p99_ms"),
+            }
+        }
+        for name, row in rows.items()
+    }
+
+
+def draw_clients(figures, path):
+    def form(one):
+        return " to ".join(short_number(one[of]) for of in ("median", "high"))
+
+    panels = [
+        (f"{int(count):,} client" + "s" * (count != "1"), tails(rows), "p50_ms", form)
+        for count, rows in figures["parts"]["clients"].items()
+    ]
+    title = "Milliseconds to an answer, C program: the median, and pale the 99th of 100"
+    draw_bars(figures, path, title, panels, 2, PALE)
 
 
 PICTURES = {
     "rates": draw_rates,
     "clients": draw_clients,
     "overload": draw_overload,
-    "slow": draw_slow,
     "transfers": draw_transfers,
 }
 
@@ -218,6 +261,7 @@ def draw_all(figures, directory):
     if not shutil.which("gnuplot"):
         progress("no plots: gnuplot is missing; see contrib/install-deps --bench")
         return []
+    directory.mkdir(parents=True, exist_ok=True)
     out = []
     for part, drawer in PICTURES.items():
         if part in figures["parts"]:

@@ -14,7 +14,7 @@ QUEUES = 1200  # about what backlogs and queues take
 MODEST_SHARE, OVERLOAD = 0.7, 2.0
 
 FAST_RATE = 50
-SLOW_COUNTS = (0, 4, 16, 64)
+SLOW_COUNTS = (0, 4, 32)
 
 SILENT = 10000
 CONNECT_SECONDS = 8
@@ -49,6 +49,8 @@ def measure_overload(site, peer, seconds):
         "p50_ms": flood["p50_ms"],
         "p99_ms": flood["p99_ms"],
         "busy_share": busy / asked,
+        # The front end was not let in: a backlog is full.
+        "gateway_share": flood["statuses"].get("502", 0) / asked,
         "other_share": (flood["errors"] - busy) / asked,
         "hangs": flood["failures"]["timeout"],
     }
@@ -135,14 +137,17 @@ def connect_silent(address, count):
 
 def measure_silent(site, peer, count, seconds):
     """What clients take that connect and say nothing, and who is served then."""
+    site.load(peer.url, HELLO, "-c", 16, "-n", 500)
+    site.settle(peer)
     pids = peer.pids()
     before, proportional = resident_kib(pids), proportional_kib(pids)
+    gateway_before = peer.gateway_kib()
     connections = connect_silent(peer.socket, count)
     try:
         # Answered behind them all, unless they are in the way.
         beside = site.load(peer.url, HELLO, "-c", 4, "-d", seconds, "-t", 5)
         pids = peer.pids()
-        after = resident_kib(pids)
+        after, gateway = resident_kib(pids), peer.gateway_kib()
     finally:
         for one in connections:
             one.close()
@@ -161,6 +166,8 @@ def measure_silent(site, peer, count, seconds):
         "idle_resident_kib": before,
         "idle_proportional_kib": proportional,
         "more_resident_kib": after - before,
+        "gateway_idle_kib": gateway_before,
+        "gateway_kib": gateway,
         "rate_beside": beside["rate"],
         "errors_beside": beside["errors"],
     }

@@ -1,11 +1,13 @@
-"""Tables for the terminal, and the ratios that they end in."""
+"""Tables for the terminal."""
 
-from common import median, say
-from rounds import figure
-
-NGINX_PEERS = ("fcgiwrap", "uWSGI", "uWSGI, SCGI")
-DIRECT_PEERS = ("lighttpd mod_cgi", "Apache mod_cgid")
-OURS = ("scgid", "scgid fork server")
+from common import say
+from ratios import (
+    bound_of,
+    rate_ratios,
+    targets_of,
+    transfer_ratios,
+    verdict_of,
+)
 
 
 class Notes:
@@ -93,59 +95,7 @@ def listing(title, part, columns, notes):
         )
 
 
-# Ratios
-
-
-def best_of(rows, names, key, best=max):
-    """The name of the one with the best median; None: all failed."""
-    known = [name for name in names if figure(rows.get(name), key) is not None]
-    return best(known, key=lambda name: figure(rows[name], key)) if known else None
-
-
-def ratio_of(rows, name, other, key):
-    """The median of the ratios of the rounds, which noise hits alike."""
-    if figure(rows.get(name), key) is None or other is None:
-        return None
-    if figure(rows.get(other), key) is None:
-        return None
-    pairs = zip(rows[name][key]["values"], rows[other][key]["values"])
-    return {"ratio": median(a / b for a, b in pairs if b), "against": other}
-
-
-def rate_ratios(part):
-    """{workload: {what: {"ratio", "against"}}}"""
-    out = {}
-    for workload, rows in part.items():
-        mine = out[workload] = {}
-        for name in OURS:
-            pairs = {
-                f"{name} : best behind nginx": best_of(rows, NGINX_PEERS, "rate"),
-                f"{name} : best without a second hop": best_of(
-                    rows, DIRECT_PEERS, "rate"
-                ),
-            }
-            for text, other in pairs.items():
-                mine[text] = ratio_of(rows, name, other, "rate")
-            mine[f"{name}, alone : posix_spawn loop"] = ratio_of(
-                rows, f"{name}, alone", "posix_spawn loop", "rate"
-            )
-    return out
-
-
-def transfer_ratios(part):
-    """Times: above 1 is faster than the fastest peer."""
-    out = {}
-    for workload, rows in part.items():
-        best = best_of(rows, NGINX_PEERS + DIRECT_PEERS, "seconds", min)
-        inverse = {
-            f"{name} : fastest peer": ratio_of(rows, best, name, "seconds")
-            for name in OURS
-        }
-        for ratio in inverse.values():
-            if ratio:
-                ratio["against"] = best
-        out[workload] = inverse
-    return out
+# Ratios and targets
 
 
 def print_ratios(ratios):
@@ -157,6 +107,19 @@ def print_ratios(ratios):
             cells = [f"{f['ratio']:.2f}" if f else "-" for f in found]
             rows.append((name, cells))
     table("ratios", list(ratios), rows)
+
+
+def print_targets(parts):
+    """What is asked for, and whether it is so."""
+    rows = []
+    for row in targets_of(parts):
+        cells = ["-", "-", ""]
+        if row["is"] is not None:
+            spread = f"{row['low']:.2f} to {row['high']:.2f}"
+            cells = [f"{row['is']:.2f}", spread, row["against"] or ""]
+        name = f"{row['name']}: {row['of']}"
+        rows.append((name, [bound_of(row), *cells, verdict_of(row)]))
+    table("targets", ["target", "measured", "rounds", "against", ""], rows)
 
 
 # The parts
@@ -185,6 +148,7 @@ def print_overload(part, notes):
         ("p99 ms", "p99_ms", "{:.0f}"),
         ("503", "busy_share", "{:.0%}"),
         ("other errors", "other_share", "{:.1%}"),
+        ("of these 502", "gateway_share", "{:.1%}"),
         ("hangs", "hangs", "{:.0f}"),
     )
     listing("open loop, C program:", part, columns, notes)
@@ -201,6 +165,8 @@ def print_silent(part, notes):
         ("idle KiB", "idle_resident_kib", "{:.0f}"),
         ("proportional", "idle_proportional_kib", "{:.0f}"),
         ("more KiB", "more_resident_kib", "{:.0f}"),
+        ("gateway idle", "gateway_idle_kib", "{:.0f}"),
+        ("with them", "gateway_kib", "{:.0f}"),
         ("served beside/s", "rate_beside", "{:.0f}"),
     )
     listing("silent clients:", part, columns, notes)
@@ -215,6 +181,11 @@ def print_transfers(part, notes):
     print_ratios(transfer_ratios(part))
 
 
+def print_spare(part, notes):
+    matrix("fork server, by `spare`: p50, ms", part, "p50_ms", "{:.3f}", notes)
+    matrix("fork server, by `spare`: p99, ms", part, "p99_ms", "{:.3f}", notes)
+
+
 PRINTERS = {
     "rates": print_rates,
     "clients": print_clients,
@@ -222,6 +193,7 @@ PRINTERS = {
     "slow": print_slow,
     "silent": print_silent,
     "transfers": print_transfers,
+    "spare": print_spare,
 }
 
 
@@ -235,15 +207,7 @@ def print_all(figures):
     for name, printer in PRINTERS.items():
         if name in figures["parts"]:
             printer(figures["parts"][name], notes)
+    print_targets(figures["parts"])
     say()
     notes.print()
     say(f"{figures['rounds']} rounds in {figures['minutes']} minutes")
-
-
-def ratios_of(parts):
-    out = {}
-    if "rates" in parts:
-        out["rates"] = rate_ratios(parts["rates"])
-    if "transfers" in parts:
-        out["transfers"] = transfer_ratios(parts["transfers"])
-    return out

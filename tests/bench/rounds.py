@@ -26,9 +26,9 @@ def interleave(part, workloads, rounds):
 
     A row has a summary of each figure over the rounds that it passed, and
     "failed" if there was none: then it was asked once.  "sometimes" tells how
-    it failed in other rounds.
+    it failed in other rounds, and "rounds" which it passed.
     """
-    runs = {w.name: {name: [] for name in w.measures} for w in workloads}
+    runs = {w.name: {name: {} for name in w.measures} for w in workloads}
     failures = {w.name: {} for w in workloads}
     for number in range(rounds):
         progress(f"{time.strftime('%H:%M:%S')} {part}: round {number + 1} of {rounds}")
@@ -38,7 +38,7 @@ def interleave(part, workloads, rounds):
                 if name in failed and not passed[name]:
                     continue
                 try:
-                    passed[name].append(workload.measures[name]())
+                    passed[name][number] = workload.measures[name]()
                 except Failed as error:
                     failed[name] = str(error)
                     progress(f"  {name}, {workload.name}: {error}")
@@ -52,15 +52,17 @@ def interleave(part, workloads, rounds):
 
 
 def row_of(passed, failure):
+    """`passed`: {round: {figure: number}}"""
     if not passed:
         return {"failed": failure}
+    runs = list(passed.values())
     row = {
-        key: summary(run[key] for run in passed)
-        for key, value in passed[0].items()
+        key: summary(run[key] for run in runs)
+        for key, value in runs[0].items()
         if value is not None
     }
     if failure:
-        row["sometimes"] = failure
+        row |= {"sometimes": failure, "rounds": list(passed)}
     return row
 
 

@@ -1,15 +1,34 @@
-"""tests/bench: the load generator tells what it saw, and nothing better."""
+"""tests/bench: the load generator tells what it saw, and nothing better; what is
+computed of that, drawn and published; the soak."""
 
 import contextlib
+import importlib.machinery
+import importlib.util
 import json
+import pathlib
+import shutil
 import socket
 import struct
 import subprocess
+import sys
 import threading
+import xml.etree.ElementTree
 
 import pytest
 
-from harness.daemon import build_directory
+from harness.daemon import build_directory, reachable_build
+
+BENCH = pathlib.Path(__file__).resolve().parents[1] / "bench"
+sys.path.insert(0, str(BENCH))
+
+import flatness  # noqa: E402  (of tests/bench)
+import mixture  # noqa: E402
+import peers  # noqa: E402
+import plots  # noqa: E402
+import publish  # noqa: E402
+import ratios  # noqa: E402
+import rounds  # noqa: E402
+import spare  # noqa: E402
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n"
@@ -144,3 +163,163 @@ def test_what_does_not_count():
         result = load(target, "/", "-r", 50, "-d", 0.6, "-w", 0.2, "-c", 1)
     assert (result["asked"], result["good"], result["errors"]) == (20, 20, 0)
     assert abs(result["seconds"] - 0.4) < 0.01 and 40 < result["rate"] <= 60
+
+
+# What is computed
+
+
+def rows_of(key, values):
+    """{contestant: row} of {contestant: values of the rounds}."""
+    return {
+        name: rounds.row_of({n: {key: v} for n, v in enumerate(all_of)}, None)
+        for name, all_of in values.items()
+    }
+
+
+def test_targets():
+    """Best is who has the best median, of those that are meant; a ratio is the
+    median of those of the rounds; what is not met is said."""
+    rates = {
+        "scgid": (120, 130, 150),
+        "fcgiwrap": (90, 100, 110),
+        "uWSGI": (50, 200, 60),
+        "Apache mod_cgid": (200, 200, 200),
+    }
+    rows = rows_of("rate", rates) | {"uWSGI, SCGI": {"failed": "it"}}
+    found = {row["name"]: row for row in ratios.targets_of({"rates": {"C": rows}})}
+    nginx = found["exec : best peer behind the same nginx"]
+    assert (nginx["against"], nginx["is"]) == ("fcgiwrap", pytest.approx(120 / 90))
+    assert nginx["met"] and ratios.verdict_of(nginx) == "met"
+    direct = found["exec : best peer that needs no second hop"]
+    assert direct["is"] == pytest.approx(0.65) and not direct["met"]
+    assert set(found) == {nginx["name"], direct["name"]}
+
+
+def test_transfer_targets():
+    rows = rows_of("seconds", {"scgid": (2, 2), "uWSGI": (3, 1.8), "fcgiwrap": (9, 9)})
+    found = ratios.targets_of({"transfers": {ratios.BIG: rows}})
+    assert [row["met"] for row in found] == [True, True, None]
+    assert found[0]["is"] == pytest.approx(1.2)
+
+
+def test_rounds_that_failed_are_in_no_ratio():
+    """Each round is compared with itself, whoever else failed in one."""
+    other = rounds.row_of({0: {"rate": 10}, 2: {"rate": 40}}, "it did, once")
+    rows = rows_of("rate", {"scgid": (20, 1000, 80)}) | {"uWSGI": other}
+    assert ratios.ratio_of(rows, "scgid", "uWSGI", "rate")["ratio"] == 2
+
+
+def test_published_figures_are_those_of_the_file():
+    figures = json.loads(publish.JSON.read_text())
+    readme = publish.README.read_text()
+    assert publish.in_readme(figures, readme) == readme
+    page = (publish.FIGURES / "README.md").read_text()
+    assert page == publish.targets_page(figures)
+
+
+@pytest.mark.skipif(not shutil.which("gnuplot"), reason="no gnuplot")
+def test_plots(tmp_path):
+    """Each that README shows is drawn of the file, and has all contestants."""
+    paths = plots.draw_all(json.loads(publish.JSON.read_text()), tmp_path)
+    assert {path.name for path in paths} == {
+        path.name for path in publish.FIGURES.glob("*.svg")
+    }
+    for path in paths:
+        assert f"tests/bench/figures/{path.name}" in publish.README.read_text()
+        words = "".join(xml.etree.ElementTree.parse(path).getroot().itertext())
+        assert all(name in words for name in plots.NAMES), path
+
+
+# What is measured
+
+
+@pytest.fixture(scope="module")
+def site():
+    if not build_directory("SCGID_BUILD_RELEASE"):
+        pytest.skip("no release build")
+    tools = build_directory("SCGID_BUILD_RELEASE") / "tests" / "bench"
+    one = peers.Site(reachable_build("SCGID_BUILD_RELEASE"), tools, quick=True)
+    yield one
+    one.close()
+
+
+def test_spare(site):
+    part = rounds.interleave("spare", spare.workloads(site, 0.1), 1)
+    site.stop_peers()
+    assert set(part) == {
+        f"{program}, {clients}"
+        for program in ("C", "shell")
+        for clients in ("1 client", "4 clients")
+    }
+    for rows in part.values():
+        assert list(rows) == ["spare = 0", "spare = 2", "spare = 8"]
+        assert all(row["p99_ms"]["median"] > 0 for row in rows.values())
+
+
+def soak_program():
+    loader = importlib.machinery.SourceFileLoader("soak", str(BENCH / "soak"))
+    module = importlib.util.module_from_spec(
+        importlib.util.spec_from_loader("soak", loader)
+    )
+    loader.exec_module(module)
+    return module
+
+
+def test_soak(site, capsys):
+    """A short one: nothing is wrong or left, every kind of client was there, and
+    a page is the same, byte by byte, with exec and with a fork server."""
+    soak = soak_program()
+    one = soak.Soak(site, 8)
+    for uri, page in one.pages.items():
+        assert one.ask("fork", uri) == (200, page), uri
+    assert one.run() == []
+    assert one.wrong() == {}
+    assert all(client.asked for client in one.clients), one.clients
+    forkers = [o for o in one.samples[0]["ours"].values() if o[0] == "fork server"]
+    assert len(forkers) >= 4
+    soak.print_minutes(one.samples)
+    assert "supervisors" in capsys.readouterr().out
+    site.stop_peers()
+
+
+def test_soak_notices_wrong_answers():
+    client = mixture.Client(None)
+    client.expect("/page", (200, b"page"), (200, b"pagf"))
+    client.expect("/page", (200, None), (502, b""))
+    client.expect("/page", (200, b"page"), (200, b"page"))
+    assert client.asked == 3 and sum(client.wrong.values()) == 2
+
+
+def samples_of(*numbers):
+    """Of two gateways, the second made anew for the second half, and zombies."""
+    return [
+        {
+            "seconds": n,
+            "scripts": 2,
+            "zombies": zombies,
+            "ours": {
+                1: ("gateway", steady, 50),
+                2 + (n >= len(numbers) / 2): ("gateway", sawtooth, 50),
+            },
+        }
+        for n, (steady, sawtooth, zombies) in enumerate(numbers)
+    ]
+
+
+def test_flatness():
+    """Growth is named: of all, or of one that was made anew meanwhile."""
+    flat = [(3000 + n % 7, 3000 - n % 5, n % 2) for n in range(60)]
+    assert flatness.judge(samples_of(*flat)) == []
+    grows = [(3000 + 100 * n, 3000, 0) for n in range(60)]
+    found = flatness.judge(samples_of(*grows))
+    assert [text.split(":")[0] for text in found] == ["gateway kib", "gateway 1 kib"]
+    sawtooth = [(3000, 3000 + 100 * (n % 30), 0) for n in range(60)]
+    found = flatness.judge(samples_of(*sawtooth))
+    assert {text.split(":")[0] for text in found} == {"gateway 2 kib", "gateway 3 kib"}
+    zombies = [(3000, 3000, n // 10) for n in range(60)]
+    assert flatness.judge(samples_of(*zombies)) == ["zombies: 0 to 4"]
+
+
+def test_left_behind():
+    before, after = samples_of((3000, 3000, 0), (3000, 3000, 1))
+    assert flatness.left_behind(before, after) == ["zombies: 0 to 1"]

@@ -3,7 +3,9 @@
 import os
 import pathlib
 import random
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -458,6 +460,43 @@ def test_no_needless_system_call(start, tmp_path):
     print(counts)
     assert counts["gateway www"] <= 40, counts
     assert counts["launcher www"] <= 25, counts
+
+
+@pytest.mark.root
+@injection
+def test_a_full_pool_empties_its_backlog(start, tmp_path):
+    """Many connections a turn: a full backlog is an error of the front end's."""
+    one = start(
+        {"www": (dict(STANDARD_POOL, workers=1), STANDARD_MAPS)},
+        build="SCGID_BUILD_RELEASE",
+    )
+    go = one.writable("marks") / "go"
+    one.script(
+        "wait.sh",
+        "printf 'Content-Type: a/b\\n\\n'; while [ ! -e %s ]; do sleep 0.01; done" % go,
+    )
+    gateway, trace = one.role("gateway www"), tmp_path / "trace"
+    tracer = subprocess.Popen(
+        [STRACE, "-qq", "-o", str(trace), "-e", "accept4,epoll_wait", "-p"]
+        + [str(gateway)],
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: tracer_of(gateway) == tracer.pid, "strace to attach")
+    connections = [one.start("/cgi-bin/wait.sh")]
+    wait_for(one.workers, "the slot to be taken")
+    os.kill(gateway, signal.SIGSTOP)
+    connections += [one.start("/cgi-bin/wait.sh") for _ in range(100)]
+    os.kill(gateway, signal.SIGCONT)
+    accepted = re.compile(r"accept4\(.* = \d+$", re.M)
+    wait_for(lambda: len(accepted.findall(trace.read_text())) == 101, "all to be in")
+    turns = re.search(r"SIGCONT(.*)", trace.read_text(), re.S).group(1)
+    tracer.terminate()
+    tracer.wait(10)
+    go.touch()
+    for connection in connections:
+        with connection:
+            assert connection.read(connection.id).status == 200
+    assert turns.count("epoll_wait(") < 20, turns
 
 
 def tracer_of(pid):

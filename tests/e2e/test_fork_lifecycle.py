@@ -478,6 +478,7 @@ def test_limits_are_the_workers(start):
         {"spare": 1},
         limit_memory="300M",
         limit_cpu="1s",
+        idle_timeout="60s",  # a busy machine takes long to give it a second
         limit_core="0",
         limit_file_size="1M",
         nice=5,

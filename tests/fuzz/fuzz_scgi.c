@@ -21,6 +21,7 @@ check_round_trip(const char *data, const struct scgi_header *h)
 	const char *cursor = h->params, *end = cursor + h->params_length;
 	const char *name, *value;
 	struct buffer params = {0}, wire = {0};
+	struct scgi_found found;
 	size_t first = 0;
 
 	while (scgi_next_param(&cursor, end, &name, &value)) {
@@ -32,6 +33,8 @@ check_round_trip(const char *data, const struct scgi_header *h)
 		REQUIRE(scgi_write_param(&params, name, value) == 0);
 	}
 	REQUIRE(cursor == end);
+	scgi_find_params(h->params, h->params_length, &found);
+	REQUIRE(memcmp(&found, &h->found, sizeof(found)) == 0);
 	/* A long name is cut in `duplicate`, and then it is not found. */
 	REQUIRE(h->duplicate[0] == '\0' || first >= 2 ||
 	    strlen(h->duplicate) == sizeof(h->duplicate) - 1);
@@ -78,6 +81,9 @@ parse_exact(const char *data, size_t length, struct scgi_header *h)
 	result = scgi_parse_header(exact, length, MAX, h);
 	if (h->params != NULL)
 		h->params = data + (h->params - exact);
+	for (size_t i = 0; i < SCGI_PARAM_COUNT; i++)
+		if (h->found.value[i] != NULL)
+			h->found.value[i] = data + (h->found.value[i] - exact);
 	free(exact);
 	return result;
 }

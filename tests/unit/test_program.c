@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static char directory[] = "/tmp/scgid-program.XXXXXX";
@@ -40,14 +41,14 @@ static const char *
 find(const char *line)
 {
 	static struct program p;
-	static char text[8192];
+	static char text[3 * PROGRAM_PATH_MAX];
 	const char *path = put("script", line, 0755);
 
 	if (program_find(&p, path, "/nowhere::/bin:/usr/bin") == -1)
 		return NULL;
 	snprintf(text, sizeof(text), "%s|%s|%s|%s", p.path,
 	    p.name != NULL ? p.name : "", p.option != NULL ? p.option : "",
-	    p.command == path ? "script" : p.command);
+	    p.has_own_name ? p.path : "script");
 	return text;
 }
 
@@ -141,6 +142,61 @@ test_not_executable(void **state)
 	    program_find(&p, put("plain", "#!/bin/sh\n", 0755), ""), 0);
 }
 
+static struct watch_stamp
+stamp_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return watch_stamp(&st);
+}
+
+static void
+pass_time(long milliseconds)
+{
+	nanosleep(&(struct timespec){milliseconds / 1000,
+		      milliseconds % 1000 * 1000000},
+	    NULL);
+}
+
+/* What was found counts while the file looks the same, and not for long. */
+static void
+test_recall(void **state)
+{
+	const char *path = put("script", "#!/usr/bin/env sh\n", 0755);
+	struct watch_stamp stamp = stamp_of(path);
+	const struct program *found;
+
+	(void)state;
+	pass_time(30);
+	found = program_recall(path, &stamp, "/bin");
+	assert_string_equal(found->path, "/bin/sh");
+	/* Nothing is read of a file that is known. */
+	unlink(path);
+	assert_ptr_equal(program_recall(path, &stamp, "/bin"), found);
+	pass_time(1100);
+	assert_null(program_recall(path, &stamp, "/bin"));
+}
+
+static void
+test_recall_of_another(void **state)
+{
+	const char *path = put("script", "#!/usr/bin/env sh\n", 0755);
+	struct watch_stamp stamp = stamp_of(path);
+
+	(void)state;
+	pass_time(30);
+	assert_non_null(program_recall(path, &stamp, "/bin"));
+	assert_null(program_recall(path, &stamp, "/nowhere"));
+	assert_non_null(program_recall(path, &stamp, "/bin"));
+	put("script", "#!/bin/sh -e\n", 0755);
+	stamp = stamp_of(path);
+	assert_string_equal(program_recall(path, &stamp, "/bin")->option, "-e");
+	/* It has changed just now, and may again in the same tick. */
+	put("script", "#!/bin/sh -u\n", 0755);
+	assert_string_equal(program_recall(path, &stamp, "/bin")->option, "-u");
+}
+
 static int
 begin(void **state)
 {
@@ -166,6 +222,8 @@ main(void)
 	    cmocka_unit_test(test_long_line),
 	    cmocka_unit_test(test_programs),
 	    cmocka_unit_test(test_not_executable),
+	    cmocka_unit_test(test_recall),
+	    cmocka_unit_test(test_recall_of_another),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

@@ -19,10 +19,12 @@ static void
 check_request(const char *params, size_t length, const char *wanted)
 {
 	struct buffer path = {0};
+	struct scgi_found found;
 	const char *rule;
 
 	assert_int_equal(buffer_append(&path, "kept", 4), 0);
-	rule = cgi_request_path(params, length, &path);
+	scgi_find_params(params, length, &found);
+	rule = cgi_request_path(&found, &path);
 	assert_memory_equal(path.data, "kept", 4);
 	if (wanted == NULL) {
 		assert_non_null(rule);

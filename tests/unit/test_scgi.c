@@ -46,6 +46,10 @@ parse_prefix(size_t length, size_t max, struct scgi_header *h)
 		    h->params + h->params_length + 1 - exact, h->size);
 	if (h->params != NULL)
 		h->params = input.data + (h->params - exact);
+	for (size_t i = 0; i < SCGI_PARAM_COUNT; i++)
+		if (h->found.value[i] != NULL)
+			h->found.value[i] =
+			    input.data + (h->found.value[i] - exact);
 	free(exact);
 	return result;
 }
@@ -303,6 +307,39 @@ test_item_07_duplicates(void **state)
 	assert_string_equal(h.duplicate, "");
 }
 
+/* Those that we ask for are found in the one pass; the first of each counts. */
+static void
+test_params_that_we_ask_for(void **state)
+{
+	struct scgi_header h;
+	struct scgi_found again;
+
+	(void)state;
+	assert_int_equal(parse_block(BYTES(LEAST "REMOTE_ADDR\0::1\0"
+						 "HTTP_HOST\0a\0HTTP_HOS\0b\0"
+						 "HTTP_HOSTS\0c\0"
+						 "REQUEST_URI\0\0"
+						 "PATH_INFO\0/1\0"
+						 "PATH_INFO\0/2\0"),
+			     &h),
+	    SCGI_DONE);
+	assert_string_equal(h.duplicate, "PATH_INFO");
+	scgi_find_params(h.params, h.params_length, &again);
+	assert_memory_equal(&h.found, &again, sizeof(again));
+	assert_string_equal(h.found.value[SCGI_PARAM_SCGI], "1");
+	assert_string_equal(h.found.value[SCGI_PARAM_REMOTE_ADDR], "::1");
+	assert_string_equal(h.found.value[SCGI_PARAM_HTTP_HOST], "a");
+	assert_string_equal(h.found.value[SCGI_PARAM_REQUEST_URI], "");
+	assert_string_equal(h.found.value[SCGI_PARAM_PATH_INFO], "/1");
+	assert_null(h.found.value[SCGI_PARAM_SCRIPT_NAME]);
+	assert_bad(parse_block(BYTES(LEAST "HTTP_HOST\0a\0HTTP_HOST\0a\0"), &h),
+	    &h, "twice");
+	/* The log names the request even if it is a bad one. */
+	assert_bad(parse_block(BYTES("REQUEST_URI\0/x\0SCGI\0001\0"), &h), &h,
+	    "first parameter");
+	assert_string_equal(h.found.value[SCGI_PARAM_REQUEST_URI], "/x");
+}
+
 /* A name longer than `duplicate` is cut, never run over. */
 static void
 test_duplicate_with_a_long_name(void **state)
@@ -408,6 +445,7 @@ main(void)
 	    cmocka_unit_test(test_item_05_content_length),
 	    cmocka_unit_test(test_item_06_scgi),
 	    cmocka_unit_test(test_item_07_duplicates),
+	    cmocka_unit_test(test_params_that_we_ask_for),
 	    cmocka_unit_test(test_duplicate_with_a_long_name),
 	    cmocka_unit_test(test_limit),
 	    cmocka_unit_test(test_many_parameters),

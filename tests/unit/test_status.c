@@ -246,8 +246,7 @@ test_what_comes_from_outside_is_escaped(void **state)
 	tell_server(&link, 0, PROTOCOL_SERVER_REFUSED, hostile, hostile);
 	f->request.script = hostile;
 	f->request.path.data = hostile;
-	f->request.header.params = words;
-	f->request.header.params_length = sizeof(words);
+	scgi_find_params(words, sizeof(words), &f->request.header.found);
 	TAILQ_INSERT_TAIL(&f->gateway->requests, &f->request, entry);
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		write_form(f, forms[i].write, &p);

@@ -220,6 +220,51 @@ test_many(void **state)
 	assert_null(watch_find_changed(&list));
 }
 
+/* They are looked at once in a second. */
+static void
+test_system(void **state)
+{
+	struct watch_list list;
+
+	(void)state;
+	put("file", "one");
+	list = watch("file");
+	assert_false(list.items[0].is_system);
+	list.items[0].is_system = true;
+	assert_null(watch_find_changed(&list));
+	put("file", "two");
+	assert_null(watch_find_changed(&list));
+	list.system_at -= 1000000;
+	expect(&list, true);
+}
+
+static void
+test_places(void **state)
+{
+	static const struct {
+		const char *path;
+		bool is_system;
+	} cases[] = {
+	    {"/lib/x86_64-linux-gnu/libc.so.6", true},
+	    {"/usr/lib64/libc.so.6", true},
+	    {"/usr/lib/python3/dist-packages/flask/app.py", true},
+	    {"/usr/share/perl/5.36/strict.pm", true},
+	    {"/usr/lib/cgi-bin/module.py", false},
+	    {"/usr/local/lib/python3.11/module.py", false},
+	    {"/srv/usr/lib/module.py", false},
+	};
+	const struct timespec t = now();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct watch_list list = {0};
+
+		assert_int_equal(watch_add(&list, cases[i].path, &t), 0);
+		assert_int_equal(list.items[0].is_system, cases[i].is_system);
+		watch_fini(&list);
+	}
+}
+
 static int
 begin(void **state)
 {
@@ -249,6 +294,8 @@ main(void)
 	    cmocka_unit_test(test_directory_above),
 	    cmocka_unit_test(test_in_doubt),
 	    cmocka_unit_test(test_many),
+	    cmocka_unit_test(test_system),
+	    cmocka_unit_test(test_places),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
