@@ -373,6 +373,7 @@ def maps(pid):
         return stream.read()
 
 
+@pytest.mark.root  # nobody else sees the memory of a role
 def test_only_gateways_see_the_counters(one):
     """Root maps no memory that a child can write; nor does a launcher."""
     for pid, (what, _) in one.tree().items():
