@@ -45,7 +45,8 @@ process_set_title(const char *title)
 static struct {
 	char *start; /* the memory of argv and environ; NULL: unusable */
 	size_t size;
-	char **environment; /* owned, for ever: the one that has moved */
+	char **arguments;   /* owned, for ever: they have moved */
+	char **environment; /* likewise */
 } area;
 
 /*
@@ -89,6 +90,7 @@ process_init_title(int argc, char **argv)
 	new_environ = move_strings(environ, env_count);
 	if (new_argv == NULL || new_environ == NULL)
 		return argv;
+	area.arguments = new_argv;
 	environ = area.environment = new_environ;
 	area.start = argv[0];
 	area.size = (size_t)(end - argv[0]);

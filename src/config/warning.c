@@ -23,6 +23,10 @@ warn_users(const struct config *config, size_t place, struct buffer *warnings)
 		    "%s:%u: pool '%s' runs its scripts as %s, who is the "
 		    "gateways' user too: a script can harm every gateway\n",
 		    pool->file, pool->line, pool->name, pool->user.name);
+	if (pool->user.uid == 0)
+		buffer_printf(warnings,
+		    "%s:%u: pool '%s' runs its scripts as root\n", pool->file,
+		    pool->line, pool->name);
 	for (size_t i = 0; i < place; i++) {
 		const struct config_pool *other = &config->pools[i];
 

@@ -25,6 +25,11 @@ my ($number) = delete($ENV{SCGID_FORK_SERVER}) =~ /^(\d+)$/;
 my $start = sub { join "\0", sort grep { /^LANG/ || /^LC_/ || /^PERL/ } @_ };
 my $started_with = $start->(map { "$_=$ENV{$_}" } keys %ENV);
 
+# What the script makes of the variables while it is compiled it makes of each
+# request's, unless that has another: "||=" is more common than "=" for those.
+my %before = %ENV;
+my $changed = sub { ($_[0]{$_} // '') ne ($before{$_} // '') };
+
 # What perl says of the script while it compiles it is said of each request.
 my $warnings = '';
 my $on_warning = sub { $warnings .= $_[0]; print STDERR $_[0] };
@@ -67,6 +72,8 @@ INIT {
 	while (my @some = splice @files, 0, 100) {    # a message has its limits
 		syswrite $request, join '', 'F', @some;
 	}
+	my %after = %ENV;
+	my @changes = grep { $changed->(\%after) } keys %{{%before, %after}};
 	$ENV{SCGID_FORK_SERVER} = 'ready, frees';
 	defined fork or die "fork: $!\n";
 
@@ -82,6 +89,10 @@ INIT {
 	%ENV = ();
 	$ENV{substr $_, 0, index $_, '='} = substr $_, 1 + index $_, '='
 	    for @variables;
+	for (grep { !$changed->(\%ENV) } @changes) {
+		if (exists $after{$_}) { $ENV{$_} = $after{$_} }
+		else                   { delete $ENV{$_} }
+	}
 	$^T = time;
 	srand;
 	alarm $alarm if $alarm;

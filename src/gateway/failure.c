@@ -130,17 +130,18 @@ request_log_failure(struct request *r, const char *detail)
 static void
 log_notes(struct request *r)
 {
-	const char *p = r->notes.data, *end = p + r->notes.length;
+	struct buffer *notes = &r->notes;
 
-	while (p < end) {
-		const char *newline = memchr(p, '\n', (size_t)(end - p));
-		int n = (int)((newline != NULL ? newline : end) - p);
+	for (size_t at = 0, length; at < notes->length; at += length + 1) {
+		const char *line = notes->data + at;
+		const char *newline = memchr(line, '\n', notes->length - at);
 
+		length = newline != NULL ? (size_t)(newline - line)
+					 : notes->length - at;
 		log_warnx("request=%s script=\"%s\" response: %.*s", r->id,
-		    request_safe_script(r), n, p);
-		p += n + 1;
+		    request_safe_script(r), (int)length, line);
 	}
-	buffer_fini(&r->notes);
+	buffer_fini(notes);
 }
 
 void

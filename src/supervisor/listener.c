@@ -160,7 +160,10 @@ listening_open(struct listening *l, const struct config_pool *pool,
 	if (l->fd == -1 ||
 	    (path != NULL ? bind_unix(l, pool, path) : bind_tcp(l)) == -1 ||
 	    listen(l->fd, (int)pool->backlog) == -1) {
-		log_error("cannot listen on %s", listener->text);
+		log_error("cannot listen on %s%s", listener->text,
+		    path != NULL && errno == ENOENT
+			? ", whose directory has to exist"
+			: "");
 		listening_close(l);
 		return -1;
 	}

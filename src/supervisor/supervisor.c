@@ -214,14 +214,13 @@ has_roles(struct supervisor *s)
 static void
 log_lines(const struct buffer *lines)
 {
-	const char *p = lines->data, *end = p + lines->length;
+	for (size_t at = 0, length; at < lines->length; at += length + 1) {
+		const char *line = lines->data + at;
+		const char *newline = memchr(line, '\n', lines->length - at);
 
-	while (p < end) {
-		const char *newline = memchr(p, '\n', (size_t)(end - p));
-		int n = (int)((newline != NULL ? newline : end) - p);
-
-		log_warnx("%.*s", n, p);
-		p += n + 1;
+		length = newline != NULL ? (size_t)(newline - line)
+					 : lines->length - at;
+		log_warnx("%.*s", (int)length, line);
 	}
 }
 

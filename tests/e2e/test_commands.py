@@ -242,6 +242,15 @@ def test_dump_is_its_own_input(check, place):
     assert (second.returncode, second.text) == (0, first.text)
 
 
+def test_a_socket_without_a_directory(place):
+    """As it is for who tries the README's /run/scgid without the unit."""
+    path = place / "scgid.conf"
+    path.write_text(good(place / "none"))
+    done = run("-c", path)
+    assert done.returncode == 1
+    assert "none/www.sock, whose directory has to exist: No such file" in done.text
+
+
 @pytest.mark.skipif(IS_ROOT, reason="as a user only")
 def test_another_user_is_an_error(check, place):
     assert (

@@ -109,6 +109,13 @@ def test_format():
     assert done.returncode == 0, done.stdout.decode()[:4000]
 
 
+@pytest.mark.parametrize("name", MANUALS)
+def test_no_word_is_taken_for_a_macro(name):
+    """A heading that begins with An or No loses that word, and lint is silent."""
+    text = (ROOT / name).read_text()
+    assert re.findall(r"(?m)^\.(?:It|Ss|Sh) (?:An|At|Do|In|No|On|So|Us) .*", text) == []
+
+
 @pytest.mark.skipif(not shutil.which("mandoc"), reason="no mandoc")
 @pytest.mark.parametrize("name", MANUALS)
 def test_manual_is_clean(name):

@@ -273,6 +273,7 @@ CALLS = {
 }
 
 
+@pytest.mark.root  # nobody else may trace a launcher
 @pytest.mark.skipif(
     not STRACE or not build_directory("SCGID_BUILD_RELEASE"),
     reason="needs strace and SCGID_BUILD_RELEASE",

@@ -385,6 +385,7 @@ def test_item_86_slots_full_then_queued(start):
     assert float(one.entry(order[0].id)["queue_ms"]) > 100
 
 
+@pytest.mark.root  # nobody else sees the descriptors of a role
 def test_item_86_first_come_first_served(start):
     one = start({"www": (dict(STANDARD_POOL, workers=1), STANDARD_MAPS)})
     place = one.writable("marks")

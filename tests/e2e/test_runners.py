@@ -210,11 +210,11 @@ def test_what_was_learned_is_ahead(one):
     wait_learned(one, path)
     bodies = forked(one, "python", path, 3)
     assert len(set(bodies)) == 1, bodies
-    one.script("mod_when.py", module % 2, mode=0o644, interpreter=None)
+    one.script("mod_when.py", module % 22, mode=0o644, interpreter=None)
     reply = one.request(path, pool="python")
-    assert json.loads(reply.body)[1][0] == 2
+    assert json.loads(reply.body)[1][0] == 22
     bodies = forked(one, "python", path, 3)
-    assert len(set(bodies)) == 1 and json.loads(bodies[0])[1][0] == 2
+    assert len(set(bodies)) == 1 and json.loads(bodies[0])[1][0] == 22
     # A script that imports something else is a reason to learn again.
     one.script("mod_later.py", module % 3, mode=0o644, interpreter=None)
     script(one, "python", "-when", SHOW % "mod_later")

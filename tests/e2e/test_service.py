@@ -14,6 +14,7 @@ from conftest import STANDARD_MAPS, STANDARD_POOL
 from harness.client import Connection, encode, nginx_params, wait_for
 from harness.daemon import (
     GATEWAY_USER,
+    IS_ROOT,
     POOL_USER,
     build_directory,
     free_port,
@@ -243,12 +244,13 @@ def test_sockets_by_name(start, place):
     one.sockets = {"www": own}
     for address in (path, ("127.0.0.1", port), second, own):
         hello(address)
-    entry = one.role("launcher www")
-    links = [
-        os.readlink("/proc/%d/fd/%s" % (entry, n))
-        for n in os.listdir("/proc/%d/fd" % entry)
-    ]
-    assert len([l for l in links if l.startswith("socket:")]) == 1, "only its gateway's"
+    if IS_ROOT:  # nobody else sees the descriptors of a launcher
+        entry = one.role("launcher www")
+        links = [
+            os.readlink("/proc/%d/fd/%s" % (entry, n))
+            for n in os.listdir("/proc/%d/fd" % entry)
+        ]
+        assert len([l for l in links if l.startswith("socket:")]) == 1, links
     one.stop()
     # Not ours to remove; the one that we bound is.
     assert os.path.exists(path) and os.path.exists(second)

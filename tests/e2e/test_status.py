@@ -318,6 +318,7 @@ def test_several_gateways(start):
     wait_for(all_of_them, "both gateways to count %d" % done)
     assert "lists of open requests" in read(one, "").body.decode()
     one.expect(text="gateway www was killed")
+    one.check_access()  # a line comes after its response
     gateways = one.roles("gateway www")
     os.kill(gateways[0], signal.SIGKILL)
     wait_for(
@@ -372,6 +373,7 @@ def maps(pid):
         return stream.read()
 
 
+@pytest.mark.root  # nobody else sees the memory of a role
 def test_only_gateways_see_the_counters(one):
     """Root maps no memory that a child can write; nor does a launcher."""
     for pid, (what, _) in one.tree().items():

@@ -3,6 +3,7 @@ can do, chroot and groups."""
 
 import json
 import os
+import pathlib
 import shutil
 import subprocess
 
@@ -326,7 +327,7 @@ def test_fork_servers_in_a_chroot(start, jail, has_library):
     """Without their library, or without /proc: exec, and the log says why."""
     put(jail / "cgi" / "hello.sh", "echo hello")
     if has_library:
-        library = build_directory() / "forkserver" / "preload.so"
+        library = pathlib.Path(program("scgid")).parent / "forkserver/preload.so"
         copy = jail / str(library).lstrip("/")
         copy.parent.mkdir(parents=True)
         shutil.copy(library, copy)

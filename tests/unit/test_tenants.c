@@ -171,7 +171,8 @@ test_warnings(void **state)
 	    "[scgid]\nuser = nobody\n"
 	    "[a]\nlisten = /tmp/a\nuser = daemon\n[a /]\nroot = /\n"
 	    "[b]\nlisten = /tmp/b\nuser = nobody\n[b /]\nroot = /\n"
-	    "[c]\nlisten = /tmp/c\nuser = daemon\n[c /]\nroot = /\n";
+	    "[c]\nlisten = /tmp/c\nuser = daemon\n[c /]\nroot = /\n"
+	    "[d]\nlisten = /tmp/d\nuser = root\n[d /]\nroot = /\n";
 	struct buffer warnings = {0};
 	struct config *config;
 
@@ -184,6 +185,7 @@ test_warnings(void **state)
 	assert_int_equal(buffer_append(&warnings, "", 1), 0);
 	assert_non_null(strstr(warnings.data, "t:8: pool 'b' runs its"));
 	assert_non_null(strstr(warnings.data, "t:13: pools 'a' and 'c' have"));
+	assert_non_null(strstr(warnings.data, "t:18: pool 'd' runs its"));
 	assert_null(strstr(warnings.data, "t:3: "));
 	buffer_fini(&warnings);
 	config_free(config);

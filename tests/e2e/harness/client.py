@@ -239,8 +239,11 @@ class Connection:
                     left = left[self.socket.send(left[: 1 << 20]) :]
                 except BlockingIOError:
                     pass
-                except ConnectionError:
+                except ConnectionError as error:
                     left = left[:0]
+                    # The kernel says ECONNRESET once, and has said it here.
+                    if isinstance(error, ConnectionResetError):
+                        broken = error
             if readable:
                 try:
                     got = self.socket.recv(1 << 20)

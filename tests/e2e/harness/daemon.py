@@ -442,7 +442,9 @@ class Scgid:
             if state == "Z":
                 what = "zombie"
             kept = sum(p == pid and is_leader(f) for f, p in forkers.items())
-            count = descriptors(pid) - kept * FORK_SERVER_DESCRIPTORS
+            count = descriptors(pid)
+            if count > 0:
+                count -= kept * FORK_SERVER_DESCRIPTORS
             found.setdefault(what, []).append(0 if state == "Z" else count)
         return {what: sorted(counts) for what, counts in found.items()}
 
@@ -479,14 +481,18 @@ class Scgid:
     def start(self, path, body=b"", pool=None, tcp=False, register=True, **options):
         """Send a whole request; return the connection, with its id."""
         params, request_id = self.params(path, body, register, **options)
+        data = client.encode(params, body)
         connection = self.connect(pool, tcp)
         connection.id = request_id
-        return connection.send(client.encode(params, body))
+        return connection.send(data)
 
     def request(self, path, body=b"", pool=None, tcp=False, **options):
         params, request_id = self.params(path, body, **options)
+        # Before it connects: header_timeout runs from then on, and one that has
+        # sent nothing until then is closed silently.
+        data = client.encode(params, body)
         with self.connect(pool, tcp) as connection:
-            return connection.exchange(client.encode(params, body), request_id)
+            return connection.exchange(data, request_id)
 
     def tell(self, path="/cgi-bin/tell.py", **options):
         """What the script tell.py saw."""
