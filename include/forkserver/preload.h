@@ -6,6 +6,7 @@
 #ifndef FORKSERVER_PRELOAD_H
 #define FORKSERVER_PRELOAD_H
 
+#include <sys/prctl.h>
 #include <sys/types.h>
 
 #include <stdbool.h>
@@ -75,9 +76,10 @@ void preload_reopen(void);
  * strings from `arguments` to `variables`, and from there to `end`, are what
  * others shall see of it.  preload_show: in the worker: so be it.
  */
-void preload_note_image(void);
-void preload_describe(char *arguments, char *variables, char *end);
-void preload_show(void);
+void preload_note_image(struct prctl_mm_map *map);
+void preload_describe(
+    struct prctl_mm_map *map, char *arguments, char *variables, char *end);
+void preload_show(const struct prctl_mm_map *map);
 
 /*
  * preload_serve: say hello and serve.  Ends the process when the launcher has

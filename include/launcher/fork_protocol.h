@@ -19,9 +19,9 @@
  *   HELLO    fork server -> launcher  it serves
  *   RUN      launcher -> fork server  struct fork_run, arguments and variables,
  *                                     each followed by NUL; descriptors: stdin,
- *                                     stdout, stderr, working directory
- *   RUN      fork server -> launcher  the same, with its descriptors: the fork
- *                                     failed.  Let it be served otherwise
+ *                                     stdout, stderr, working directory.  It
+ *                                     stays in the socket until it has its
+ *                                     worker; a spare worker takes its own
  *   LEARNED  worker -> launcher       names of modules, each followed by NUL,
  *                                     that its script imported
  *
@@ -39,7 +39,7 @@
 #define RUNNER_VARIABLE "SCGID_FORK_SERVER"
 
 /* Counts up with each change: a library may be upgraded before we restart. */
-#define FORK_VERSION 1U
+#define FORK_VERSION 2U
 
 enum fork_mode {
 	FORK_AT_MAIN = 'm', /* serve where main would begin */
@@ -78,8 +78,9 @@ struct fork_run {
 	struct limits limits;
 };
 
-/* The most arguments and variables of a RUN. */
-#define FORK_STRINGS_MAX (16 * 1024)
+/* The most arguments, and the most arguments and variables, of a RUN. */
+#define FORK_ARGUMENTS_MAX 1023
+#define FORK_STRINGS_MAX   (16 * 1024)
 
 /* Exit status of a fork server; before its HELLO stderr says more. */
 #define FORK_EXIT_UNUSABLE 3

@@ -240,5 +240,4 @@ preload_check(void)
 	    limit.rlim_cur < open_files + FORK_FDS + FREE_FILES)
 		preload_refuse("may not open enough files (limit_files)");
 	find_thread_id();
-	preload_note_image();
 }

@@ -8,14 +8,13 @@
  */
 #include "forkserver/preload.h"
 
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "forkserver/call.h"
 
 /* Fields of /proc/PID/stat, counted from 1 as in proc(5). */
 enum field {
@@ -29,10 +28,8 @@ enum field {
 	FIELD_COUNT = 53
 };
 
-static struct prctl_mm_map map;
-
 void
-preload_note_image(void)
+preload_note_image(struct prctl_mm_map *map)
 {
 	unsigned long long fields[FIELD_COUNT] = {0};
 	char text[2048], *at;
@@ -47,34 +44,35 @@ preload_note_image(void)
 	at += 3;
 	for (int i = FIELD_STATE + 1; i < FIELD_COUNT; i++)
 		fields[i] = strtoull(at, &at, 10);
-	map.start_code = fields[FIELD_START_CODE];
-	map.end_code = fields[FIELD_END_CODE];
-	map.start_stack = fields[FIELD_START_STACK];
-	map.start_data = fields[FIELD_START_DATA];
-	map.end_data = fields[FIELD_END_DATA];
-	map.start_brk = fields[FIELD_START_BRK];
-	map.exe_fd = (__u32)-1;
+	map->start_code = fields[FIELD_START_CODE];
+	map->end_code = fields[FIELD_END_CODE];
+	map->start_stack = fields[FIELD_START_STACK];
+	map->start_data = fields[FIELD_START_DATA];
+	map->end_data = fields[FIELD_END_DATA];
+	map->start_brk = fields[FIELD_START_BRK];
+	map->exe_fd = (__u32)-1;
 }
 
 void
-preload_describe(char *arguments, char *variables, char *end)
+preload_describe(
+    struct prctl_mm_map *map, char *arguments, char *variables, char *end)
 {
-	map.brk = (uintptr_t)sbrk(0);
-	map.arg_start = (uintptr_t)arguments;
-	map.arg_end = map.env_start = (uintptr_t)variables;
-	map.env_end = (uintptr_t)end;
+	map->brk = (uintptr_t)sbrk(0);
+	map->arg_start = (uintptr_t)arguments;
+	map->arg_end = map->env_start = (uintptr_t)variables;
+	map->env_end = (uintptr_t)end;
 }
 
 void
-preload_show(void)
+preload_show(const struct prctl_mm_map *map)
 {
-	const char *from = (const char *)(uintptr_t)map.arg_start;
-	const char *end = (const char *)(uintptr_t)map.arg_end;
+	const char *from = (const char *)(uintptr_t)map->arg_start;
+	const char *end = (const char *)(uintptr_t)map->arg_end;
 	char *to = preload.title;
 
-	if (map.start_code != 0 &&
-	    syscall(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map),
-		0L) == 0)
+	if (map->start_code != 0 &&
+	    call(SYS_prctl, PR_SET_MM, PR_SET_MM_MAP, POINTER(map),
+		sizeof(*map), 0) == 0)
 		return;
 	for (size_t left = preload.title_size; left > 0; left--)
 		*to++ = from < end && left > 1 ? *from++ : '\0';

@@ -11,7 +11,6 @@
 #include "forkserver/preload.h"
 
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -25,12 +24,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "forkserver/call.h"
+
 #define SLOTS_SIZE (FORK_SLOTS * sizeof(struct fork_slot))
 
 extern char **environ;
 
 /* Arguments and variables are found before and behind this place. */
-#define VARIABLES_AT 1024
+#define VARIABLES_AT (FORK_ARGUMENTS_MAX + 1)
 
 /*
  * For /proc the kernel reads strings from memory that is no file's, not even in
@@ -38,21 +39,27 @@ extern char **environ;
  */
 #define PAGE_MAX 65536
 
+/* Those of a request that is not large stand in the page of its message. */
+#define FEW    220
+#define FEW_AT 16
+
 /*
  * The request that is being started.  All of it that can be done before the
  * fork is done there: a page that only the fork server writes to is not copied
- * for the worker.
+ * for the worker.  And it is written anew in as few pages as can be, as each of
+ * them is one that the last worker has, too.
  */
 static struct {
+	struct prctl_mm_map map;
 	size_t length;
 	int fds[FORK_FDS];
-	char **arguments; /* in strings */
+	char **arguments; /* in few or in many */
+	char *few[FEW];
 	union {
 		struct fork_run run;
 		char bytes[FORK_MESSAGE_MAX];
 	} message;
-	char *strings[VARIABLES_AT + FORK_STRINGS_MAX + 1 +
-	    PRELOAD_AUXILIARY_MAX];
+	char *many[VARIABLES_AT + FORK_STRINGS_MAX + 2 + PRELOAD_AUXILIARY_MAX];
 } __attribute__((aligned(PAGE_MAX))) request;
 
 static void
@@ -108,28 +115,31 @@ fork_sibling(volatile struct fork_slot *slot)
 
 	call_prepare_handlers();
 #if defined(__s390__)
-	pid = (pid_t)syscall(
-	    SYS_clone, 0L, flags, &slot->pid, preload.thread_id, 0L);
+	pid = (pid_t)call(SYS_clone, 0, flags, POINTER(&slot->pid),
+	    POINTER(preload.thread_id), 0);
 #elif defined(__x86_64__)
-	pid = (pid_t)syscall(
-	    SYS_clone, flags, 0L, &slot->pid, preload.thread_id, 0L);
+	pid = (pid_t)call(SYS_clone, flags, 0, POINTER(&slot->pid),
+	    POINTER(preload.thread_id), 0);
 #else
-	pid = (pid_t)syscall(
-	    SYS_clone, flags, 0L, &slot->pid, 0L, preload.thread_id);
+	pid = (pid_t)call(SYS_clone, flags, 0, POINTER(&slot->pid), 0,
+	    POINTER(preload.thread_id));
 #endif
 	if (pid == 0) {
-		syscall(SYS_set_robust_list, preload.robust_list,
-		    preload.robust_list_size);
+		call(SYS_set_robust_list, POINTER(preload.robust_list),
+		    (long)preload.robust_list_size, 0, 0, 0);
 		call_child_handlers();
 	} else {
 		call_parent_handlers();
 	}
-	return pid;
+	return pid >= 0 ? pid : -1;
 }
 
-/* Waits for the next request.  False if there is nobody who could send one. */
+/*
+ * Waits for the next request.  With MSG_PEEK it stays where it is, too.  False
+ * if there is nobody who could send one.
+ */
 static bool
-receive_request(void)
+receive_request(int flags)
 {
 	union {
 		struct cmsghdr align;
@@ -144,9 +154,9 @@ receive_request(void)
 	ssize_t n;
 
 	/* A reset tells of the launcher's end, not of what is still here. */
-	do
-		n = recvmsg(preload.socket, &m, 0);
-	while (n == -1 && (errno == EINTR || errno == ECONNRESET));
+	while ((n = recvmsg(preload.socket, &m, flags)) == -1 &&
+	    (errno == EINTR || errno == ECONNRESET))
+		errno = 0;
 	if (n <= 0)
 		return false;
 	request.length = (size_t)n;
@@ -159,11 +169,22 @@ receive_request(void)
 	return true;
 }
 
+/* What was peeked at; without its descriptors. */
+static void
+take_request(void)
+{
+	char byte;
+
+	while (recv(preload.socket, &byte, 1, 0) == -1 &&
+	    (errno == EINTR || errno == ECONNRESET))
+		errno = 0;
+}
+
 static void
 close_range_of(int first, int last)
 {
 #ifdef SYS_close_range
-	if (syscall(SYS_close_range, first, last, 0) == 0)
+	if (call(SYS_close_range, first, last, 0, 0, 0) == 0)
 		return;
 #endif
 	for (int fd = first; fd <= last; fd++)
@@ -183,29 +204,6 @@ close_request(void)
 		close(request.fds[i]);
 }
 
-/* We cannot fork: the launcher gets it back, and we are of no more use. */
-static void __attribute__((noreturn)) return_request(void)
-{
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(FORK_FDS * sizeof(int))];
-	} control;
-	struct iovec part = {request.message.bytes, request.length};
-	struct msghdr m = {.msg_iov = &part,
-	    .msg_iovlen = 1,
-	    .msg_control = &control,
-	    .msg_controllen = sizeof(control)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-
-	memset(&control, 0, sizeof(control));
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(request.fds));
-	memcpy(CMSG_DATA(c), request.fds, sizeof(request.fds));
-	sendmsg(preload.socket, &m, MSG_NOSIGNAL);
-	_exit(FORK_EXIT_NO_FORK);
-}
-
 /* Names change seldom, and are not written if they have not. */
 static void
 set_name(const char *name)
@@ -223,10 +221,21 @@ set_name(const char *name)
 	program_invocation_short_name = slash != NULL ? slash + 1 : copy;
 }
 
+/* Where the variables go, which arguments come before. */
+static char **
+place_for(size_t arguments, size_t variables)
+{
+	size_t behind = variables + 2 + preload.auxiliary_size / sizeof(char *);
+
+	return arguments < FEW_AT && FEW_AT + behind <= FEW
+	    ? request.few + FEW_AT
+	    : request.many + VARIABLES_AT;
+}
+
 /*
  * Finds arguments and variables and puts them as the kernel does: behind the
- * variables stands the auxiliary vector, where some look for it.  environ is
- * always the same.  False if the request is not whole.
+ * variables stands the auxiliary vector, where some look for it.  False if the
+ * request is not whole.
  */
 static bool
 unpack_request(void)
@@ -235,9 +244,9 @@ unpack_request(void)
 	size_t variable_count = request.message.run.variable_count;
 	char *text = request.message.bytes + sizeof(struct fork_run);
 	char *end = request.message.bytes + request.length;
-	char **variables = request.strings + VARIABLES_AT, **at;
+	char **variables = place_for(argument_count, variable_count), **at;
 
-	if (argument_count == 0 || argument_count >= VARIABLES_AT ||
+	if (argument_count == 0 || argument_count > FORK_ARGUMENTS_MAX ||
 	    variable_count > FORK_STRINGS_MAX || end[-1] != '\0')
 		return false;
 	at = request.arguments = variables - argument_count - 1;
@@ -256,8 +265,8 @@ unpack_request(void)
 	if (environ != variables)
 		environ = variables;
 	set_name(request.arguments[0]);
-	preload_describe(
-	    request.arguments[0], variable_count > 0 ? variables[0] : end, end);
+	preload_describe(&request.map, request.arguments[0],
+	    variable_count > 0 ? variables[0] : end, end);
 	return true;
 }
 
@@ -301,20 +310,17 @@ own_variables(void)
 	environ = own;
 }
 
-/*
- * From here on this process is the request's.  syscall(2) for all, as each page
- * of the C library that a new process touches costs it a fault.
- */
+/* From here on this process is the request's. */
 static void
 become_worker(void)
 {
 	int first = preload.socket;
 
-	if (syscall(SYS_setsid) == -1 ||
-	    syscall(SYS_fchdir, request.fds[FORK_FDS - 1]) == -1)
+	if (call(SYS_setsid, 0, 0, 0, 0, 0) < 0 ||
+	    call(SYS_fchdir, request.fds[FORK_FDS - 1], 0, 0, 0, 0) < 0)
 		_exit(127);
 	for (int i = 0; i < 3; i++)
-		if (syscall(SYS_dup3, request.fds[i], i, 0) == -1)
+		if (call(SYS_dup3, request.fds[i], i, 0, 0, 0) < 0)
 			_exit(127);
 	close_request();
 	if (preload.mode == FORK_AT_FORK) {
@@ -323,8 +329,9 @@ become_worker(void)
 	}
 	close_range_of(first, preload.socket + 2);
 	preload_reopen();
-	syscall(SYS_prctl, PR_SET_NAME, request.message.run.name, 0L, 0L, 0L);
-	preload_show();
+	call(
+	    SYS_prctl, PR_SET_NAME, POINTER(request.message.run.name), 0, 0, 0);
+	preload_show(&request.map);
 	if (limits_apply(&request.message.run.limits) == -1)
 		_exit(127);
 	/* Only a runner's fork() asks again; a page less is written to. */
@@ -333,7 +340,10 @@ become_worker(void)
 		if (preload.frees)
 			own_variables();
 	}
-	errno = 0;
+	/* Where nothing can have set it, to look is a page more. */
+	if (preload.mode == FORK_AT_FORK || preload.spare > 0 ||
+	    preload.file_count > 0 || preload.handler_count > 0)
+		errno = 0;
 }
 
 /* A worker that is ahead of its request. */
@@ -342,7 +352,7 @@ wait_as_spare(volatile struct fork_slot *slot)
 {
 	const uint64_t one = 1;
 
-	if (!receive_request() || !unpack_request())
+	if (!receive_request(0) || !unpack_request())
 		_exit(0);
 	slot->request = request.message.run.request;
 	if (write(preload.socket + 2, &one, sizeof(one)) == -1)
@@ -398,7 +408,12 @@ serve_with_spares(void)
 	}
 }
 
-/* Forks for each request.  Returns in each worker, with its request. */
+/*
+ * Forks for each request.  Returns in each worker, with its request.
+ *
+ * A request leaves the socket when it has its worker: whatever ends us before,
+ * the launcher, which has our end of it too, finds it there and serves it.
+ */
 static void
 serve_on_demand(void)
 {
@@ -406,22 +421,19 @@ serve_on_demand(void)
 		volatile struct fork_slot *slot;
 		pid_t pid;
 
-		if (!receive_request())
+		if (!receive_request(MSG_PEEK))
 			_exit(0);
-		if (!unpack_request())
-			return_request();
 		/* The launcher sends no more than there are slots. */
-		if ((slot = find_free_slot()) == NULL)
-			return_request();
+		if (!unpack_request() || (slot = find_free_slot()) == NULL)
+			_exit(FORK_EXIT_NO_FORK);
 		slot->request = request.message.run.request;
 		if ((pid = fork_sibling(slot)) == 0) {
 			become_worker();
 			return;
 		}
-		if (pid == -1) {
-			slot->request = 0;
-			return_request();
-		}
+		if (pid == -1)
+			_exit(FORK_EXIT_NO_FORK);
+		take_request();
 		close_request();
 		/* The next may be shorter, and would see the rest of this. */
 		memset(request.message.bytes, 0, request.length);
@@ -504,7 +516,9 @@ char **
 preload_serve(int *argc)
 {
 	preload_check();
+	preload_note_image(&request.map);
 	prepare();
+	errno = 0;
 	if (preload.spare > 0)
 		serve_with_spares();
 	else

@@ -145,20 +145,9 @@ on_learned(struct fork_server *s, const char *names, size_t length)
 		s->overdue = "the next imports ahead what the script imports";
 }
 
-/* A request that a fork server could not begin, from its own message. */
 static void
-run_elsewhere(
-    struct launcher *l, struct fork_process *p, struct fork_received *r)
+close_all(struct fork_received *r)
 {
-	struct worker *w = worker_find_unknown(l, p, r->id);
-
-	if (w != NULL && r->id != 0) {
-		/* Nothing that would free it of ours is taken from there. */
-		r->command.path = p->program;
-		r->command.limits = &l->limits;
-		fork_process_done(p);
-		worker_start(l, w, &r->command);
-	}
 	for (int i = 0; i < FORK_FDS; i++)
 		fd_close(&r->fds[i]);
 }
@@ -174,7 +163,8 @@ receive(struct launcher *l, struct fork_process *p)
 		if ((n = fork_process_receive(p, &r)) == 0)
 			break;
 		s = p->owner;
-		if (n == -1) {
+		if (n == -1 || r.type == FORK_RUN) {
+			close_all(&r);
 			fork_server_kill(l, p, "it breaks the protocol");
 			break;
 		}
@@ -185,9 +175,42 @@ receive(struct launcher *l, struct fork_process *p)
 		else if (r.type == FORK_LEARNED &&
 		    s->learning == LEARNING_ASKED)
 			on_learned(s, r.data, r.length);
-		else if (r.type == FORK_RUN)
-			run_elsewhere(l, p, &r);
 	}
+}
+
+/* The pid that a slot has for `w`, if it can be one; 0: none. */
+static pid_t
+find_pid(struct launcher *l, const struct worker *w)
+{
+	pid_t pid = fork_process_find(w->process, w->request);
+	struct fork_process *p;
+
+	if (pid == 0 || worker_find_by_pid(l, pid) != NULL)
+		return 0;
+	TAILQ_FOREACH (p, &l->fork_processes, entry)
+		if (p->pid == pid)
+			return 0;
+	return pid;
+}
+
+/* A request that a fork server had not taken when it died. */
+static void
+take_back(struct launcher *l, struct fork_process *p, struct fork_received *r)
+{
+	struct worker *w = worker_find_unknown(l, p, r->id);
+	pid_t pid;
+
+	if (w == NULL || r->id == 0)
+		return;
+	if ((pid = find_pid(l, w)) != 0) {
+		worker_identify(l, w, pid); /* it had just forked it */
+		return;
+	}
+	/* Nothing that would free it of ours is taken from there. */
+	r->command.path = p->program;
+	r->command.limits = &l->limits;
+	fork_process_done(p);
+	worker_start(l, w, &r->command);
 }
 
 /* What it had not begun when it died is begun here. */
@@ -196,9 +219,11 @@ take_back_all(struct launcher *l, struct fork_process *p)
 {
 	struct fork_received r;
 
-	while (fork_process_take_back(p, &r) == 1)
+	while (fork_process_take_back(p, &r) == 1) {
 		if (r.type == FORK_RUN)
-			run_elsewhere(l, p, &r);
+			take_back(l, p, &r);
+		close_all(&r);
+	}
 	p->lost_at = clock_now() + LOST_TIME;
 }
 
@@ -290,21 +315,6 @@ fork_servers_own(struct launcher *l, pid_t pid)
 		if (p->pid == pid || fork_process_has(p, pid))
 			return true;
 	return false;
-}
-
-/* The pid that a slot has for `w`, if it can be one; 0: none. */
-static pid_t
-find_pid(struct launcher *l, const struct worker *w)
-{
-	pid_t pid = fork_process_find(w->process, w->request);
-	struct fork_process *p;
-
-	if (pid == 0 || worker_find_by_pid(l, pid) != NULL)
-		return 0;
-	TAILQ_FOREACH (p, &l->fork_processes, entry)
-		if (p->pid == pid)
-			return 0;
-	return pid;
 }
 
 /*

@@ -253,7 +253,8 @@ fork_process_send(struct fork_process *p, uint32_t id, bool learns,
 	if (id == 0 || p->running >= FORK_SLOTS / 2)
 		return -1;
 	errno = E2BIG;
-	if (count > FORK_STRINGS_MAX ||
+	if (run.argument_count > FORK_ARGUMENTS_MAX ||
+	    count > FORK_STRINGS_MAX ||
 	    sizeof(run) + text.length >= FORK_MESSAGE_MAX)
 		return -1;
 	parts[0] = (struct iovec){&run, sizeof(run)};

@@ -254,6 +254,40 @@ def test_a_message_that_is_lost(start):
         assert reply.body == b"yes\n" or reply.status >= 500 or reply.broken, reply
 
 
+DIES_AT_FORK = (
+    HEADER
+    + """
+#include <pthread.h>
+#include <signal.h>
+static void die(void) { raise(SIGKILL); }
+__attribute__((constructor)) static void begin(void) { pthread_atfork(%s); }
+int main(void)
+{
+	fputs("it runs\\n", stderr);
+	printf("Content-Type: a/b\\n\\nyes");
+	return 0;
+}
+"""
+)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_while_it_forks(start, when):
+    """A request that it has looked at is run, and run once."""
+    one = instance(start)
+    handlers = {"before": "die, NULL, NULL", "after": "NULL, die, NULL"}[when]
+    one.compiled("dies", DIES_AT_FORK % handlers)
+    time.sleep(0.1)  # one that was written just now is in doubt
+    one.request("/fork/dies")
+    one.wait_line("fork server .* is ready", 10.0)
+    reply = one.request("/fork/dies")
+    assert reply.body == b"yes" and reply.status == 200 and not reply.broken
+    assert is_forked(one, reply) == (when == "after")
+    one.wait_line("fork server .* has ended.*: .*killed by signal 9", 10.0)
+    runs = [l for l in one.recent() if reply.id in l.text and "it runs" in l.text]
+    assert len(runs) == 1, runs
+
+
 # System calls of a launcher that fail, one each time.
 
 STRACE = shutil.which("strace")
