@@ -131,6 +131,33 @@ def wait_learned(one, path, **parameters):
     wait_for(is_replaced, "imports to be learned")
 
 
+OPENSSL = """#!/usr/bin/python3
+import _hashlib, ctypes, hashlib
+end = ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p)
+ctypes.CDLL(_hashlib.__file__).OPENSSL_atexit(end)
+print("Content-Type: text/plain\\n\\nhello", flush=True)
+"""
+
+
+def test_openssl_does_not_clean_up(start):
+    """Its memory goes with the worker: what its end would call is not called."""
+    keys = {"root": "{cgi}", "start": "python", "preload": "hashlib"}
+    maps = {"/py": keys, "/exec": {"root": "{cgi}"}}
+    one = start({"www": (STANDARD_POOL, maps)})
+    one.script("s.py", OPENSSL, interpreter=None)
+    one.expect(reason="killed-by-signal")
+    reply = one.request("/exec/s.py")
+    assert one.failure(reply)["reason"] == "killed-by-signal"
+    one.expect(reason="killed-by-signal", optional=True)
+
+    def ask():
+        reply = one.request("/py/s.py")
+        return reply if one.entry(reply)["start"] == "python" else None
+
+    reply = wait_for(ask, "a fork server", 20.0, 0.05)
+    assert reply.status == 200 and reply.body == b"hello\n" and not reply.broken
+
+
 @pytest.mark.parametrize("kind", DICE)
 def test_random_state(one, kind):
     path = script(one, kind, "-dice", DICE[kind])

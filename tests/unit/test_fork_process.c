@@ -97,6 +97,32 @@ send_one(struct fork_process *p, uint32_t id)
 	return fork_process_send(p, id, false, &command);
 }
 
+/* The library has room for so many; exec does not mind. */
+static void
+test_many_arguments(void **state)
+{
+	static char *argv[FORK_ARGUMENTS_MAX + 2];
+	static char *const envp[] = {NULL};
+	const int stdio[3] = {here, here, here};
+	const struct limits limits = {0};
+	const struct start_command command = {.path = "/x/name",
+	    .argv = argv,
+	    .envp = envp,
+	    .directory = here,
+	    .stdio = stdio,
+	    .limits = &limits};
+	struct fork_process *p = start();
+
+	(void)state;
+	for (size_t i = 0; i < FORK_ARGUMENTS_MAX; i++)
+		argv[i] = (char *)(uintptr_t) "a";
+	assert_int_equal(fork_process_send(p, 1, false, &command), 0);
+	argv[FORK_ARGUMENTS_MAX] = (char *)(uintptr_t) "a";
+	assert_int_equal(fork_process_send(p, 2, false, &command), -1);
+	assert_int_equal(errno, E2BIG);
+	finish(p);
+}
+
 static void
 test_taken_back(void **state)
 {
@@ -242,6 +268,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_many_arguments),
 	    cmocka_unit_test(test_taken_back),
 	    cmocka_unit_test(test_damaged_run),
 	    cmocka_unit_test(test_other_messages),
