@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/types.h>
 
+#include <link.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -16,6 +17,7 @@
 
 #define PRELOAD_HANDLERS_MAX 64
 #define PRELOAD_FILES_MAX    64
+#define PRELOAD_OBJECTS_MAX  1024
 
 /* Of the auxiliary vector, in pointers. */
 #define PRELOAD_AUXILIARY_MAX 128
@@ -35,6 +37,16 @@ struct preload_file {
 	off_t offset;
 };
 
+/* A file that is loaded, and what it wants called at the end. */
+struct preload_object {
+	const struct link_map *map;
+	ElfW(Addr) base;
+	const ElfW(Dyn) * dynamic;
+	void (**functions)(void); /* DT_FINI_ARRAY; the last one comes first */
+	size_t function_count;
+	void (*last)(void); /* DT_FINI, or NULL */
+};
+
 struct preload {
 	enum fork_mode mode;
 	int socket; /* -1: this process is no fork server */
@@ -52,7 +64,9 @@ struct preload {
 	size_t environment_count;
 	char *title; /* the memory of argv */
 	size_t title_size;
-	const void *auxiliary; /* what stands behind the variables */
+	bool had_early_handler; /* one for the end, from before main's object */
+	void (*loader_finish)(void); /* at the end of a process */
+	const void *auxiliary;	     /* what stands behind the variables */
 	size_t auxiliary_size; /* in bytes; 0: more than we have room for */
 };
 
@@ -80,6 +94,14 @@ void preload_note_image(struct prctl_mm_map *map);
 void preload_describe(
     struct prctl_mm_map *map, char *arguments, char *variables, char *end);
 void preload_show(const struct prctl_mm_map *map);
+
+/*
+ * preload_note_objects: before the first fork; with room for
+ * PRELOAD_OBJECTS_MAX, which is kept.  preload_finish: at the end of a worker,
+ * in place of the loader's: call what all that is loaded wants called.
+ */
+void preload_note_objects(struct preload_object *room);
+void preload_finish(void);
 
 /*
  * preload_serve: say hello and serve.  Ends the process when the launcher has

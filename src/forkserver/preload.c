@@ -113,6 +113,7 @@ __cxa_atexit(void (*handler)(void *), void *arg, void *object)
 {
 	at_exit_function *next;
 
+	preload.had_early_handler |= program_main == NULL;
 	if (preload.socket != -1 && preload.mode == FORK_AT_FORK &&
 	    strstr(file_of(handler), "/libcrypto.so") != NULL)
 		return 0;
@@ -251,9 +252,10 @@ __libc_start_main(main_function *main, int argc, char **argv,
 	if (preload.socket == -1)
 		return next(main, argc, argv, init, fini, rtld_fini, stack_end);
 	program_main = main;
+	preload.loader_finish = rtld_fini;
 	preload.title = argv[0];
 	preload.title_size =
 	    (size_t)(argv[argc - 1] + strlen(argv[argc - 1]) + 1 - argv[0]);
 	return next(
-	    main_of_server, argc, argv, init, fini, rtld_fini, stack_end);
+	    main_of_server, argc, argv, init, fini, preload_finish, stack_end);
 }

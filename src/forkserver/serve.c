@@ -33,12 +33,6 @@ extern char **environ;
 /* Arguments and variables are found before and behind this place. */
 #define VARIABLES_AT (FORK_ARGUMENTS_MAX + 1)
 
-/*
- * For /proc the kernel reads strings from memory that is no file's, not even in
- * part: so they begin with a page, of the largest that there are.
- */
-#define PAGE_MAX 65536
-
 /* Those of a request that is not large stand in the page of its message. */
 #define FEW    220
 #define FEW_AT 16
@@ -47,7 +41,8 @@ extern char **environ;
  * The request that is being started.  All of it that can be done before the
  * fork is done there: a page that only the fork server writes to is not copied
  * for the worker.  And it is written anew in as few pages as can be, as each of
- * them is one that the last worker has, too.
+ * them is one that the last worker has, too.  In memory of its own, as for
+ * /proc the kernel reads strings only where no file is.
  */
 static struct {
 	struct prctl_mm_map map;
@@ -60,7 +55,8 @@ static struct {
 		char bytes[FORK_MESSAGE_MAX];
 	} message;
 	char *many[VARIABLES_AT + FORK_STRINGS_MAX + 2 + PRELOAD_AUXILIARY_MAX];
-} __attribute__((aligned(PAGE_MAX))) request;
+	struct preload_object objects[PRELOAD_OBJECTS_MAX];
+} * request;
 
 static void
 call_prepare_handlers(void)
@@ -145,7 +141,7 @@ receive_request(int flags)
 		struct cmsghdr align;
 		char space[CMSG_SPACE(FORK_FDS * sizeof(int))];
 	} control;
-	struct iovec part = {request.message.bytes, FORK_MESSAGE_MAX - 1};
+	struct iovec part = {request->message.bytes, FORK_MESSAGE_MAX - 1};
 	struct msghdr m = {.msg_iov = &part,
 	    .msg_iovlen = 1,
 	    .msg_control = &control,
@@ -159,13 +155,13 @@ receive_request(int flags)
 		errno = 0;
 	if (n <= 0)
 		return false;
-	request.length = (size_t)n;
-	request.message.bytes[n] = '\0';
+	request->length = (size_t)n;
+	request->message.bytes[n] = '\0';
 	c = CMSG_FIRSTHDR(&m);
 	if ((size_t)n < sizeof(struct fork_run) || c == NULL ||
-	    c->cmsg_len != CMSG_LEN(sizeof(request.fds)))
+	    c->cmsg_len != CMSG_LEN(sizeof(request->fds)))
 		return false; /* we have no more descriptors */
-	memcpy(request.fds, CMSG_DATA(c), sizeof(request.fds));
+	memcpy(request->fds, CMSG_DATA(c), sizeof(request->fds));
 	return true;
 }
 
@@ -194,23 +190,27 @@ close_range_of(int first, int last)
 static void
 close_request(void)
 {
-	int first = request.fds[0], last = request.fds[FORK_FDS - 1];
+	int first = request->fds[0], last = request->fds[FORK_FDS - 1];
 
 	if (last - first == FORK_FDS - 1) {
 		close_range_of(first, last);
 		return;
 	}
 	for (int i = 0; i < FORK_FDS; i++)
-		close(request.fds[i]);
+		close(request->fds[i]);
 }
 
 /* Names change seldom, and are not written if they have not. */
 static void
-set_name(const char *name)
+set_names(const char *name, const char *process)
 {
-	static char *copy;
+	static char *copy, known[sizeof(request->message.run.name)];
 	char *slash;
 
+	if (strncmp(known, process, sizeof(known)) != 0) {
+		memcpy(known, process, sizeof(known));
+		prctl(PR_SET_NAME, known);
+	}
 	if (strcmp(program_invocation_name, name) == 0)
 		return;
 	free(copy);
@@ -228,8 +228,8 @@ place_for(size_t arguments, size_t variables)
 	size_t behind = variables + 2 + preload.auxiliary_size / sizeof(char *);
 
 	return arguments < FEW_AT && FEW_AT + behind <= FEW
-	    ? request.few + FEW_AT
-	    : request.many + VARIABLES_AT;
+	    ? request->few + FEW_AT
+	    : request->many + VARIABLES_AT;
 }
 
 /*
@@ -240,16 +240,16 @@ place_for(size_t arguments, size_t variables)
 static bool
 unpack_request(void)
 {
-	size_t argument_count = request.message.run.argument_count;
-	size_t variable_count = request.message.run.variable_count;
-	char *text = request.message.bytes + sizeof(struct fork_run);
-	char *end = request.message.bytes + request.length;
+	size_t argument_count = request->message.run.argument_count;
+	size_t variable_count = request->message.run.variable_count;
+	char *text = request->message.bytes + sizeof(struct fork_run);
+	char *end = request->message.bytes + request->length;
 	char **variables = place_for(argument_count, variable_count), **at;
 
 	if (argument_count == 0 || argument_count > FORK_ARGUMENTS_MAX ||
 	    variable_count > FORK_STRINGS_MAX || end[-1] != '\0')
 		return false;
-	at = request.arguments = variables - argument_count - 1;
+	at = request->arguments = variables - argument_count - 1;
 	for (size_t i = 0; i < argument_count + variable_count; i++) {
 		if (i == argument_count)
 			*at++ = NULL;
@@ -264,8 +264,8 @@ unpack_request(void)
 	memcpy(at, preload.auxiliary, preload.auxiliary_size);
 	if (environ != variables)
 		environ = variables;
-	set_name(request.arguments[0]);
-	preload_describe(&request.map, request.arguments[0],
+	set_names(request->arguments[0], request->message.run.name);
+	preload_describe(&request->map, request->arguments[0],
 	    variable_count > 0 ? variables[0] : end, end);
 	return true;
 }
@@ -274,14 +274,14 @@ unpack_request(void)
 static void
 leave_block(void)
 {
-	const char *options = request.message.run.learns ? "learn" : "";
-	char *start = environ[0] != NULL ? environ[0] : request.message.bytes;
+	const char *options = request->message.run.learns ? "learn" : "";
+	char *start = environ[0] != NULL ? environ[0] : request->message.bytes;
 	size_t length = environ[0] != NULL
-	    ? (size_t)(request.message.bytes + request.length - start)
+	    ? (size_t)(request->message.bytes + request->length - start)
 	    : 0;
 	int fd = memfd_create("request", MFD_CLOEXEC);
 
-	if (request.message.run.learns)
+	if (request->message.run.learns)
 		dup3(preload.socket, preload.socket + 1, O_CLOEXEC);
 	if (fd == -1 || pwrite(fd, options, strlen(options) + 1, 0) == -1 ||
 	    pwrite(fd, start, length, (off_t)strlen(options) + 1) !=
@@ -298,7 +298,7 @@ leave_block(void)
 static void
 own_variables(void)
 {
-	size_t count = request.message.run.variable_count;
+	size_t count = request->message.run.variable_count;
 	char **own = malloc((count + 1) * sizeof(*own));
 
 	if (own == NULL)
@@ -317,22 +317,20 @@ become_worker(void)
 	int first = preload.socket;
 
 	if (call(SYS_setsid, 0, 0, 0, 0, 0) < 0 ||
-	    call(SYS_fchdir, request.fds[FORK_FDS - 1], 0, 0, 0, 0) < 0)
+	    call(SYS_fchdir, request->fds[FORK_FDS - 1], 0, 0, 0, 0) < 0)
 		_exit(127);
 	for (int i = 0; i < 3; i++)
-		if (call(SYS_dup3, request.fds[i], i, 0, 0, 0) < 0)
+		if (call(SYS_dup3, request->fds[i], i, 0, 0, 0) < 0)
 			_exit(127);
 	close_request();
 	if (preload.mode == FORK_AT_FORK) {
 		leave_block();
-		first += request.message.run.learns ? 2 : 1;
+		first += request->message.run.learns ? 2 : 1;
 	}
 	close_range_of(first, preload.socket + 2);
 	preload_reopen();
-	call(
-	    SYS_prctl, PR_SET_NAME, POINTER(request.message.run.name), 0, 0, 0);
-	preload_show(&request.map);
-	if (limits_apply(&request.message.run.limits) == -1)
+	preload_show(&request->map);
+	if (limits_apply(&request->message.run.limits) == -1)
 		_exit(127);
 	/* Only a runner's fork() asks again; a page less is written to. */
 	if (preload.mode == FORK_AT_FORK) {
@@ -354,7 +352,7 @@ wait_as_spare(volatile struct fork_slot *slot)
 
 	if (!receive_request(0) || !unpack_request())
 		_exit(0);
-	slot->request = request.message.run.request;
+	slot->request = request->message.run.request;
 	if (write(preload.socket + 2, &one, sizeof(one)) == -1)
 		_exit(127);
 	munmap((void *)(uintptr_t)preload.slots, SLOTS_SIZE);
@@ -426,7 +424,7 @@ serve_on_demand(void)
 		/* The launcher sends no more than there are slots. */
 		if (!unpack_request() || (slot = find_free_slot()) == NULL)
 			_exit(FORK_EXIT_NO_FORK);
-		slot->request = request.message.run.request;
+		slot->request = request->message.run.request;
 		if ((pid = fork_sibling(slot)) == 0) {
 			become_worker();
 			return;
@@ -436,7 +434,7 @@ serve_on_demand(void)
 		take_request();
 		close_request();
 		/* The next may be shorter, and would see the rest of this. */
-		memset(request.message.bytes, 0, request.length);
+		memset(request->message.bytes, 0, request->length);
 	}
 }
 
@@ -447,9 +445,9 @@ add_object(struct dl_phdr_info *info, size_t size, void *arg)
 
 	(void)size;
 	if (info->dlpi_name[0] == '/' &&
-	    *length + needed <= sizeof(request.message.bytes)) {
+	    *length + needed <= sizeof(request->message.bytes)) {
 		memcpy(
-		    request.message.bytes + *length, info->dlpi_name, needed);
+		    request->message.bytes + *length, info->dlpi_name, needed);
 		*length += needed;
 	}
 	return 0;
@@ -461,10 +459,10 @@ tell_objects(void)
 {
 	size_t length = 1;
 
-	request.message.bytes[0] = FORK_FILES;
+	request->message.bytes[0] = FORK_FILES;
 	dl_iterate_phdr(add_object, &length);
-	send(preload.socket, request.message.bytes, length, MSG_NOSIGNAL);
-	memset(request.message.bytes, 0, length);
+	send(preload.socket, request->message.bytes, length, MSG_NOSIGNAL);
+	memset(request->message.bytes, 0, length);
 }
 
 /* What ps shows until there is a request; a runner's arguments tell enough. */
@@ -515,14 +513,19 @@ prepare(void)
 char **
 preload_serve(int *argc)
 {
+	request = mmap(NULL, sizeof(*request), PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (request == MAP_FAILED)
+		preload_refuse("mmap: %s", strerror(errno));
 	preload_check();
-	preload_note_image(&request.map);
+	preload_note_image(&request->map);
+	preload_note_objects(request->objects);
 	prepare();
 	errno = 0;
 	if (preload.spare > 0)
 		serve_with_spares();
 	else
 		serve_on_demand();
-	*argc = (int)request.message.run.argument_count;
-	return request.arguments;
+	*argc = (int)request->message.run.argument_count;
+	return request->arguments;
 }

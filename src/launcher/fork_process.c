@@ -33,9 +33,12 @@
 /* To begin what it has; microseconds. */
 #define END_TIME 3000000
 
-/* Our descriptors in a fork server stand high, where a program has none. */
+/*
+ * Our descriptors in a fork server stand high, where a program has none; and
+ * below 64, as for more the kernel gives each worker a table of its own.
+ */
 #define DESCRIPTORS	  3
-#define DESCRIPTORS_FIRST 250
+#define DESCRIPTORS_FIRST 58
 
 /* The number of the first; twice as many are needed while they move there. */
 static int

@@ -662,6 +662,125 @@ def test_atfork_handlers_and_destructors(field):
     assert reply.body == b"child 101\nparent 101\nbye 1\n", reply.body
 
 
+# What is called at the end.
+
+LIBRARY = """
+#include <stdio.h>
+#include <stdlib.h>
+%(needs)s
+static void handler(void) { dprintf(1, "handler of %(name)s\\n"); }
+__attribute__((constructor)) static void c(void) { if (%(early)d) atexit(handler); }
+__attribute__((destructor)) static void d(void) { if (%(busy)d) dprintf(1, "end of %(name)s\\n"); }
+int %(name)s(void) { return 1 + %(call)s; }
+"""
+
+ENDING = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int first(void);
+static void handler(void) { dprintf(1, "handler\\n"); }
+static void *wait_long(void *unused) { sleep(100); return unused; }
+%s static void d(void) { dprintf(1, "end of the program\\n"); }
+int main(void)
+{
+	void *opened = NULL;
+	pthread_t thread;
+
+	printf("Content-Type: text/plain\\n\\n");
+	if (atexit(handler) != 0) return 1;
+	%s
+	printf("%%d %%d %%d\\n", opened != NULL, (int)sizeof(thread), first());
+	fflush(stdout);
+	return 3;
+}
+"""
+
+
+def ending(one, name, libraries, own="", work=""):
+    """A program; each of `libraries` needs the next: (busy, early)."""
+    names = ["first", "second", "third"][: len(libraries)]
+    link = []
+    for n in reversed(range(len(libraries))):
+        busy, early = libraries[n]
+        following = names[n + 1] if n + 1 < len(names) else None
+        text = LIBRARY % {
+            "name": names[n],
+            "busy": busy,
+            "early": early,
+            "needs": "int %s(void);" % following if following else "",
+            "call": "%s()" % following if following else "0",
+        }
+        if not busy:
+            text = text.replace("__attribute__((destructor))", "__attribute__((used))")
+        path = one.cgi / ("lib-%s-%s.so" % (name, names[n]))
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-x", "c", "-o", str(path), "-"]
+            + ["-x", "none", *link],
+            input=text.encode(),
+            check=True,
+        )
+        link = [str(path)]
+    subprocess.run(
+        ["cc", "-pthread", "-x", "c", "-o", str(one.cgi / name), "-"]
+        + ["-x", "none", *link, "-ldl"],
+        input=(ENDING % (own, work)).encode(),
+        check=True,
+    )
+
+
+OWN = "__attribute__((destructor))"
+UNUSED = "__attribute__((used))"
+PLAIN, BUSY, EARLY = (0, 0), (1, 0), (0, 1)
+OPEN = 'opened = %s "%s/lib-busy-first.so", RTLD_NOW);'
+
+
+@pytest.mark.parametrize(
+    "name, libraries, own, ends",
+    [
+        ("idle", [PLAIN], UNUSED, []),
+        ("own", [PLAIN, PLAIN], OWN, ["end of the program"]),
+        ("busy", [BUSY], UNUSED, ["end of first"]),
+        (
+            "all",
+            [BUSY, BUSY, BUSY],
+            OWN,
+            ["end of the program", "end of first", "end of second", "end of third"],
+        ),
+        ("early", [EARLY, BUSY], UNUSED, ["handler of first", "end of second"]),
+    ],
+)
+def test_what_is_called_at_the_end(field, name, libraries, own, ends):
+    ending(field, name, libraries, own)
+    reply = compare(field, name)
+    assert reply.body.decode().split("\n")[1:-1] == ["handler"] + ends
+
+
+@pytest.mark.parametrize("how", ["dlopen(", "dlmopen(LM_ID_NEWLM,"])
+def test_end_of_what_was_loaded_later(field, how):
+    """By the worker; the fork server does not know of it."""
+    name = "loads" + how[2]
+    ending(field, "busy", [BUSY], UNUSED)
+    ending(field, name, [PLAIN], OWN, OPEN % (how, field.cgi))
+    reply = compare(field, name)
+    assert b"end of first\n" in reply.body and b"end of the program" in reply.body
+
+
+def test_end_with_a_thread(field):
+    """Which runs on; what it may load meanwhile is not looked for."""
+    ending(
+        field,
+        "thread",
+        [PLAIN],
+        OWN,
+        "if (pthread_create(&thread, NULL, wait_long, NULL) != 0) return 2;",
+    )
+    assert compare(field, "thread").body.endswith(b"handler\nend of the program\n")
+
+
 def test_constructor_that_runs_a_program(field):
     """What it starts is no fork server, and does not speak for one."""
     field.compiled(
