@@ -104,6 +104,18 @@ void preload_note_objects(struct preload_object *room);
 void preload_finish(void);
 
 /*
+ * preload_note_variables: at the start.
+ *
+ * For workers of a runner, when environ is the request's.  preload_leave_block:
+ * put what the runner is to do and the variables, the last of which ends before
+ * `end`, into a file with the number of our socket.  preload_own_variables:
+ * copy them, for a program that frees what it finds there.
+ */
+void preload_note_variables(void);
+void preload_leave_block(bool learns, const char *end);
+void preload_own_variables(void);
+
+/*
  * preload_serve: say hello and serve.  Ends the process when the launcher has
  * gone away; returns in each worker, with its arguments; environ is set.
  */

@@ -25,6 +25,9 @@
  *   LEARNED  worker -> launcher       names of modules, each followed by NUL,
  *                                     that its script imported
  *
+ * In a worker of a runner SOCKET is a file: one of enum fork_option, then the
+ * name and the value of each variable, each followed by NUL.
+ *
  * Workers are children of the launcher, which reaps them.  It learns a pid
  * from the slot, as the request may end before any message could tell.
  */
@@ -39,7 +42,7 @@
 #define RUNNER_VARIABLE "SCGID_FORK_SERVER"
 
 /* Counts up with each change: a library may be upgraded before we restart. */
-#define FORK_VERSION 2U
+#define FORK_VERSION 3U
 
 enum fork_mode {
 	FORK_AT_MAIN = 'm', /* serve where main would begin */
@@ -51,6 +54,13 @@ enum fork_message {
 	FORK_HELLO = 'H',
 	FORK_RUN = 'R',
 	FORK_LEARNED = 'L'
+};
+
+/* What the runner is to do in a worker, before and after the script. */
+enum fork_option {
+	FORK_NOTHING = '-',
+	FORK_LEARN = 'l',  /* send a LEARNED, to SOCKET + 1 */
+	FORK_RESTART = 'r' /* exec: what is read at the start has changed */
 };
 
 /*

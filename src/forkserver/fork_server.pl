@@ -21,10 +21,6 @@
 delete $main::{'q::'};    # perl took the q of our command for a package
 my ($number) = delete($ENV{SCGID_FORK_SERVER}) =~ /^(\d+)$/;
 
-# Of variables as NAME=VALUE those that perl looks at but once, at its start.
-my $start = sub { join "\0", sort grep { /^LANG/ || /^LC_/ || /^PERL/ } @_ };
-my $started_with = $start->(map { "$_=$ENV{$_}" } keys %ENV);
-
 # What the script makes of the variables while it is compiled it makes of each
 # request's, unless that has another: "||=" is more common than "=" for those.
 my %before = %ENV;
@@ -40,7 +36,7 @@ my $read = sub {
 	my $text = '';
 	binmode $_[0];
 	1 while sysread $_[0], $text, 65536, length $text;
-	split /\0/, $text;
+	split /\0/, $text, -1;
 };
 
 # The files that this perl is made of, besides its program and the script.
@@ -65,6 +61,7 @@ INIT {
 	    if $SIG{__WARN__} && $SIG{__WARN__} == $on_warning;
 	open my $self, '<', '/proc/self/cmdline' or die "cmdline: $!\n";
 	my @command = grep { !/^-M5;BEGIN/ } $read->($self);
+	pop @command;
 
 	open my $request, '+<&=', $number or die "descriptor $number: $!\n";
 	binmode $request;
@@ -77,18 +74,19 @@ INIT {
 	$ENV{SCGID_FORK_SERVER} = 'ready, frees';
 	defined fork or die "fork: $!\n";
 
-	my ($options, @variables) = $read->($request);
+	my ($option, @variables) = $read->($request);
+	pop @variables;    # behind the last NUL
 	close $request;
-	if ($start->(@variables) ne $started_with) {
+	if ($option eq 'r') {
 		# With taint: nothing of it is for us to judge.
-		%ENV = map { /^([^=]*)=(.*)/s } @variables;
+		%ENV = map { /(.*)/s } @variables;
 		my ($perl, @words) = map { /(.*)/s } $^X, @command;
 		exec { $perl } @words;
 	}
-	# A match would take the taint away.
-	%ENV = ();
-	$ENV{substr $_, 0, index $_, '='} = substr $_, 1 + index $_, '='
-	    for @variables;
+	%ENV = ();    # one by one, so that the taint of one is not that of all
+	while (my ($name, $value) = splice @variables, 0, 2) {
+		$ENV{$name} = $value;
+	}
 	for (grep { !$changed->(\%ENV) } @changes) {
 		if (exists $after{$_}) { $ENV{$_} = $after{$_} }
 		else                   { delete $ENV{$_} }

@@ -10,10 +10,9 @@ from _weakref import ref
 
 from fork_imports import MAIN_NAMES, find_learned
 
-# What Python looks at but once, when it starts.
-START_VARIABLES = (b"LANG", b"LC_", b"PYTHON", b"HOME")
-
-EXIT = 0x5C610000  # RUNNER_EXIT of launcher/fork_protocol.h
+# Of launcher/fork_protocol.h.
+LEARN, RESTART = b"l", b"r"
+EXIT = 0x5C610000
 
 
 class Worker:
@@ -44,7 +43,6 @@ class Worker:
         self.modules_end = find_end(sys.modules)
         self.path = list(sys.path)
         self.excepthook = sys.excepthook
-        self.start_variables = self.find_start_variables(self.variables)
         self.changes = []
         for name in {**self.variables, **self.environ}:
             change = name, self.variables.get(name), self.environ.get(name)
@@ -63,33 +61,20 @@ class Worker:
 
     def begin(self):
         """Be the process of the request whose variables are there now."""
-        options, *entries = self.read(self.socket).split(b"\0")[:-1]
-        self.set_variables(entries)
-        if self.find_start_variables(self.environ) != self.start_variables:
+        data = os.pread(self.socket, os.lseek(self.socket, 0, os.SEEK_END), 0)
+        os.close(self.socket)
+        words = iter(data.split(b"\0"))
+        option = next(words)
+        self.environ.update(zip(words, words))
+        if option == RESTART:
             os.execve(sys.executable, self.command, self.environ)
         self.repeat_changes()
         self.renew()
-        if options == b"learn":
+        if option == LEARN:
             fd = self.socket + 1
             self.learner = os.getpid(), fd, identify(fd)
         if self.warnings:
             sys.stderr.write(self.warnings)
-
-    def read(self, fd):
-        data = os.pread(fd, os.lseek(fd, 0, os.SEEK_END), 0)
-        os.close(fd)
-        return data
-
-    def set_variables(self, entries):
-        """For os.environ.  Those of C are so already."""
-        self.environ.clear()
-        for entry in entries:
-            name, found, value = entry.partition(b"=")
-            if found:
-                self.environ.setdefault(name, value)
-
-    def find_start_variables(self, variables):
-        return {n: v for n, v in variables.items() if n.startswith(START_VARIABLES)}
 
     def repeat_changes(self):
         """Change the variables as Python did at its start, and the application.
@@ -122,6 +107,7 @@ class Worker:
     # The script, in the function that waits
 
     def run(self, *_):
+        self.environ.clear()  # here it costs nothing
         os.fork()
         self.begin()
         failure = []

@@ -167,6 +167,8 @@ learn_what_we_are(void)
 	while (environ[preload.environment_count] != NULL)
 		preload.environment_count++;
 	preload.mode = (enum fork_mode)mode;
+	if (preload.mode == FORK_AT_FORK)
+		preload_note_variables();
 	preload.socket = fd;
 	preload.spare = spare;
 	for (int i = 0; i < 3; i++)

@@ -270,46 +270,6 @@ unpack_request(void)
 	return true;
 }
 
-/* For a runner: what it is to do, and the variables, at our socket's number. */
-static void
-leave_block(void)
-{
-	const char *options = request->message.run.learns ? "learn" : "";
-	char *start = environ[0] != NULL ? environ[0] : request->message.bytes;
-	size_t length = environ[0] != NULL
-	    ? (size_t)(request->message.bytes + request->length - start)
-	    : 0;
-	int fd = memfd_create("request", MFD_CLOEXEC);
-
-	if (request->message.run.learns)
-		dup3(preload.socket, preload.socket + 1, O_CLOEXEC);
-	if (fd == -1 || pwrite(fd, options, strlen(options) + 1, 0) == -1 ||
-	    pwrite(fd, start, length, (off_t)strlen(options) + 1) !=
-		(ssize_t)length ||
-	    dup3(fd, preload.socket, O_CLOEXEC) == -1)
-		_exit(127);
-	close(fd);
-}
-
-/*
- * perl takes environ for its own as soon as it has changed it, and frees what
- * it finds there.
- */
-static void
-own_variables(void)
-{
-	size_t count = request->message.run.variable_count;
-	char **own = malloc((count + 1) * sizeof(*own));
-
-	if (own == NULL)
-		_exit(127);
-	for (size_t i = 0; i < count; i++)
-		if ((own[i] = strdup(environ[i])) == NULL)
-			_exit(127);
-	own[count] = NULL;
-	environ = own;
-}
-
 /* From here on this process is the request's. */
 static void
 become_worker(void)
@@ -324,7 +284,8 @@ become_worker(void)
 			_exit(127);
 	close_request();
 	if (preload.mode == FORK_AT_FORK) {
-		leave_block();
+		preload_leave_block(request->message.run.learns,
+		    request->message.bytes + request->length);
 		first += request->message.run.learns ? 2 : 1;
 	}
 	close_range_of(first, preload.socket + 2);
@@ -336,7 +297,7 @@ become_worker(void)
 	if (preload.mode == FORK_AT_FORK) {
 		preload.socket = -1;
 		if (preload.frees)
-			own_variables();
+			preload_own_variables();
 	}
 	/* Where nothing can have set it, to look is a page more. */
 	if (preload.mode == FORK_AT_FORK || preload.spare > 0 ||

@@ -1,0 +1,127 @@
+/*
+ * variables.c: what a runner's worker finds of its request's variables.
+ */
+#include "forkserver/preload.h"
+
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "forkserver/call.h"
+
+extern char **environ;
+
+/* Those at the start that is_read_at_start; the program may change its own. */
+static char **start_variables;
+static size_t start_count;
+
+/* What interpreters look at but once, when they start. */
+static bool
+is_read_at_start(const char *variable)
+{
+	static const char prefixes[][8] = {
+	    "LANG", "LC_", "HOME", "PYTHON", "PERL"};
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
+		if (strncmp(variable, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
+void
+preload_note_variables(void)
+{
+	size_t count = 0;
+
+	for (char **e = environ; *e != NULL; e++)
+		count += is_read_at_start(*e);
+	if ((start_variables = calloc(count + 1, sizeof(char *))) == NULL)
+		preload_refuse("out of memory");
+	for (char **e = environ; *e != NULL; e++)
+		if (is_read_at_start(*e) &&
+		    (start_variables[start_count++] = strdup(*e)) == NULL)
+			preload_refuse("out of memory");
+}
+
+static bool
+had_at_start(const char *variable)
+{
+	for (size_t i = 0; i < start_count; i++)
+		if (strcmp(start_variables[i], variable) == 0)
+			return true;
+	return false;
+}
+
+/* Whether the interpreter would have started otherwise for this request. */
+static bool
+needs_restart(void)
+{
+	size_t count = 0;
+
+	for (char **e = environ; *e != NULL; e++)
+		if (is_read_at_start(*e)) {
+			if (!had_at_start(*e))
+				return true;
+			count++;
+		}
+	return count != start_count;
+}
+
+/* Puts it where '=' is, between a name and its value; and '=' where it is. */
+static void
+separate_by(char separator)
+{
+	for (char **e = environ; *e != NULL; e++) {
+		char *at = *e;
+
+		while (*at != '=' && *at != '\0')
+			at++;
+		*at = separator;
+	}
+}
+
+void
+preload_leave_block(bool learns, const char *end)
+{
+	enum fork_option option = needs_restart() ? FORK_RESTART
+	    : learns				  ? FORK_LEARN
+						  : FORK_NOTHING;
+	char first[2] = {(char)option, '\0'};
+	struct iovec parts[2] = {{first, sizeof(first)}, {environ[0], 0}};
+	long fd =
+	    call(SYS_memfd_create, POINTER("request"), MFD_CLOEXEC, 0, 0, 0);
+
+	if (environ[0] != NULL)
+		parts[1].iov_len = (size_t)(end - environ[0]);
+	if (learns)
+		call(SYS_dup3, preload.socket, preload.socket + 1, O_CLOEXEC, 0,
+		    0);
+	separate_by('\0');
+	if (fd < 0 ||
+	    call(SYS_pwritev, fd, POINTER(parts), 2, 0, 0) !=
+		(long)(sizeof(first) + parts[1].iov_len) ||
+	    call(SYS_dup3, fd, preload.socket, O_CLOEXEC, 0, 0) < 0)
+		_exit(127);
+	separate_by('=');
+	call(SYS_close, fd, 0, 0, 0, 0);
+}
+
+void
+preload_own_variables(void)
+{
+	size_t count = 0;
+	char **own;
+
+	while (environ[count] != NULL)
+		count++;
+	if ((own = calloc(count + 1, sizeof(*own))) == NULL)
+		_exit(127);
+	for (size_t i = 0; i < count; i++)
+		if ((own[i] = strdup(environ[i])) == NULL)
+			_exit(127);
+	environ = own;
+}
