@@ -13,6 +13,7 @@
 /* One relay buffer a process: handlers never nest. */
 #define GATEWAY_CHUNK	    65536
 #define GATEWAY_RUN_BUCKETS 256
+#define GATEWAY_REFUSALS    64
 
 TAILQ_HEAD(request_queue, request);
 LIST_HEAD(request_list, request);
@@ -25,6 +26,12 @@ struct link {
 	struct event writable; /* pending while its socket is full */
 	unsigned workers;
 	bool is_live; /* its launcher has said hello */
+};
+
+/* What a launcher said of a script: there can be no fork server for it. */
+struct refusal {
+	uint64_t hash; /* of its map and its name in the request path */
+	int64_t until; /* clock_now; then its launcher is asked again */
 };
 
 struct listener {
@@ -77,6 +84,7 @@ struct gateway {
 	struct server_list servers;
 	struct usage_table *usage; /* owned; NULL without a status page */
 	unsigned char news[512];   /* bits of what gateway_is_news was asked */
+	struct refusal refusals[GATEWAY_REFUSALS]; /* by their hash */
 	char chunk[GATEWAY_CHUNK];
 };
 

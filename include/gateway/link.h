@@ -12,10 +12,11 @@ void link_stop(struct link *link);
 
 /*
  * link_choose: where the worker of `r` should start, or NULL: none has room.
- * One launcher has all the fork servers, so that there is one of each; the
- * others share the rest by their load.
+ * One launcher has all the fork servers, so that there is one of each, and is
+ * asked once in a second for those that there cannot be; all share the rest by
+ * their load.
  */
-struct link *link_choose(struct gateway *g, const struct request *r);
+struct link *link_choose(struct gateway *g, struct request *r);
 
 /*
  * link_run: ask for a worker.  `stdio` stays the caller's.  0, or -1 with

@@ -50,6 +50,7 @@ struct request_run {
 	uint32_t id;	   /* in messages */
 	struct link *link; /* borrowed; NULL: none, or its launcher is lost */
 	bool has_slot;
+	bool is_exec; /* no fork server is asked for */
 	bool is_gone; /* reaped, or never started */
 	bool group_left;
 	bool stdout_eof;

@@ -28,8 +28,9 @@ struct worker {
 	struct fork_process *process; /* borrowed; while pid is 0 */
 	bool is_killed;		      /* by us */
 	bool is_reaped;		      /* only others of its group are left */
-	bool is_asked; /* SIGNAL 0 came before its pid was known */
-	int signal;    /* likewise; 0: none */
+	bool is_asked;	  /* SIGNAL 0 came before its pid was known */
+	int signal;	  /* likewise; 0: none */
+	uint32_t refused; /* for EXITED's number */
 	char script[];
 };
 

@@ -13,8 +13,9 @@
 
 /*
  * fork_servers_run: give a request to the fork server for it.  True if that has
- * it, and `w` is added; false if it is to be served with exec.  One that is
- * missing or has to be replaced is started for those that follow.
+ * it, and `w` is added; false if it is to be served with exec, and w->refused
+ * is set if there can be none.  One that is missing or has to be replaced is
+ * started for those that follow.
  */
 bool fork_servers_run(struct launcher *l, const struct config_map *map,
     const struct launcher_command *c, struct worker *w, const int stdio[3]);

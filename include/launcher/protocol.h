@@ -3,8 +3,10 @@
  * SOCK_SEQPACKET pair.  Each side checks everything that the other sends.
  *
  *   RUN      gateway -> launcher  map, text = request path, data = SCGI
- *                                 parameters; stdin, stdout, stderr, which
- *                                 are lost if the launcher can have no more
+ *                                 parameters; start = exec: without asking
+ *                                 whether there is a fork server; stdin,
+ *                                 stdout, stderr, which are lost if the
+ *                                 launcher can have no more
  *   STARTED  launcher -> gateway  pid, text = script.  The answer to a SIGNAL 0
  *                                 that finds the worker running
  *   FAILED   launcher -> gateway  reason, code = errno, text = detail; there
@@ -14,7 +16,12 @@
  *   EXITED   launcher -> gateway  pid, text = script; code = wait status,
  *                                 times, memory; reason = what the launcher
  *                                 knows better; group_left: others of the
- *                                 group still run
+ *                                 group still run; number = the size of the
+ *                                 script's name if it was refused as a fork
+ *                                 server, else 0.  The name is the beginning
+ *                                 of the request path, with the '/' or NUL
+ *                                 behind it; or that of an index, longer than
+ *                                 the path
  *   INSPECT  gateway -> launcher  nothing more; it asks for a TREE
  *   TREE     launcher -> gateway  pid, text = the worker's processes, for the
  *                                 slow log.  The answer to an INSPECT that
@@ -82,7 +89,8 @@ struct protocol_message {
 	int64_t system_time; /* microseconds */
 	int64_t peak_memory; /* KiB; of a fork server what it has */
 	enum config_start start;
-	uint32_t number; /* of a fork server, unique while the launcher runs */
+	uint32_t number;   /* of a fork server, unique while the launcher runs;
+			      in an EXITED see there */
 	uint32_t requests; /* of a fork server, so far */
 	const char *text;  /* NUL-terminated; "" if the type has none */
 	const char *data;  /* borrowed from the receive buffer */

@@ -20,6 +20,9 @@
 #include "gateway/stderr_log.h"
 #include "launcher/protocol.h"
 
+/* How long a launcher's word holds; microseconds. */
+#define REFUSAL_TIME 1000000
+
 static struct request *
 find_request(struct link *link, uint32_t id)
 {
@@ -86,6 +89,64 @@ worker_failed(struct request *r, const struct protocol_message *m)
 		request_finish_if_done(r);
 }
 
+/* Of a map and the beginning of a path, byte by byte (FNV-1a). */
+static uint64_t
+hash_begin(const struct config_map *map)
+{
+	return UINT64_C(14695981039346656037) ^ (uint64_t)(uintptr_t)map;
+}
+
+static uint64_t
+hash_add(uint64_t hash, char c)
+{
+	return (hash ^ (unsigned char)c) * UINT64_C(1099511628211);
+}
+
+/*
+ * It holds from when it was true, however long the worker ran.  A launcher that
+ * lies has scripts of its own user started with exec for a second.
+ */
+static void
+note_refusal(struct request *r, size_t size)
+{
+	uint64_t hash = hash_begin(r->map);
+
+	/* After a redirect the path is another. */
+	if (size == 0 || r->redirect_pending)
+		return;
+	/* That of an index stands for this path only, and not for below. */
+	if (size > r->path.length)
+		size = r->path.length + 1;
+	for (size_t i = 0; i < size - 1; i++)
+		hash = hash_add(hash, r->path.data[i]);
+	r->gateway->refusals[hash % GATEWAY_REFUSALS] =
+	    (struct refusal){hash, r->started_at + REFUSAL_TIME};
+}
+
+static bool
+is_noted(const struct gateway *g, uint64_t hash)
+{
+	const struct refusal *known = &g->refusals[hash % GATEWAY_REFUSALS];
+
+	return known->hash == hash && clock_now() < known->until;
+}
+
+/* The script's name is the path, or what is before one of its '/'. */
+static bool
+is_refused(const struct request *r)
+{
+	uint64_t hash = hash_begin(r->map);
+
+	for (size_t i = 0; i < r->path.length; i++) {
+		char c = r->path.data[i];
+
+		if ((c == '/' || c == '\0') && is_noted(r->gateway, hash))
+			return true;
+		hash = hash_add(hash, c);
+	}
+	return is_noted(r->gateway, hash);
+}
+
 static void
 worker_exited(struct request *r, const struct protocol_message *m)
 {
@@ -102,6 +163,7 @@ worker_exited(struct request *r, const struct protocol_message *m)
 	if (m->peak_memory > r->peak_memory)
 		r->peak_memory = m->peak_memory;
 	note_start(r, m);
+	note_refusal(r, m->number);
 	introduce(r, m);
 	if (r->run.group_left)
 		stderr_log_watch(r);
@@ -233,11 +295,13 @@ link_least_loaded(struct gateway *g)
 }
 
 struct link *
-link_choose(struct gateway *g, const struct request *r)
+link_choose(struct gateway *g, struct request *r)
 {
 	struct link *first = &g->links[0];
 
-	if (r->map->start == START_EXEC || first->fd == -1)
+	r->run.is_exec = r->map->start == START_EXEC ||
+	    g->pool->fork_servers == 0 || is_refused(r);
+	if (r->run.is_exec || first->fd == -1)
 		return link_least_loaded(g);
 	return event_pending(&first->writable, EV_WRITE, NULL) ? NULL : first;
 }
@@ -248,6 +312,7 @@ link_run(struct link *link, struct request *r, const int stdio[3])
 	struct protocol_message m = {.type = PROTOCOL_RUN,
 	    .request = r->run.id,
 	    .map = (uint32_t)(r->map - link->gateway->pool->maps),
+	    .start = r->run.is_exec ? START_EXEC : r->map->start,
 	    .text = r->path.data,
 	    .data = r->header.params,
 	    .data_length = r->header.params_length};

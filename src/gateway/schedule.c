@@ -145,7 +145,7 @@ schedule_dispatch(struct gateway *g)
  * watched from the moment its worker has turned out to live longer than most.
  */
 static bool
-can_start(struct gateway *g, const struct request *r)
+can_start(struct gateway *g, struct request *r)
 {
 	return g->waiting_count == 1 && g->slots_used < g->slots &&
 	    !g->is_dispatching && link_choose(g, r) != NULL;

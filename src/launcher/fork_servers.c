@@ -377,6 +377,10 @@ fork_servers_run(struct launcher *l, const struct config_map *map,
 			start(l, s, &plan);
 		is_sent =
 		    s->serving != NULL && send_request(l, s, &plan, w, stdio);
+		/* Where SCRIPT_FILENAME counts, a path may be any script's. */
+		if (s->is_refused && s->serving == NULL &&
+		    !map->trust_script_filename)
+			w->refused = (uint32_t)c->resolved.name.length;
 	}
 	fork_plan_fini(&plan);
 	return is_sent;

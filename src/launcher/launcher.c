@@ -84,9 +84,10 @@ end_strays(struct launcher *l)
 
 /* The command is whole: start it, or say why it could not be started. */
 static void
-run_command(struct launcher *l, const struct config_map *map, uint32_t request,
+run_command(struct launcher *l, const struct protocol_message *m,
     const struct launcher_command *c, const int stdio[3])
 {
+	const struct config_map *map = &l->pool->maps[m->map];
 	const struct start_command start = {.path = c->path,
 	    .argv = c->argv,
 	    .envp = c->environment.envp,
@@ -94,12 +95,13 @@ run_command(struct launcher *l, const struct config_map *map, uint32_t request,
 	    .stdio = stdio,
 	    .limits = &l->limits};
 	struct worker *w =
-	    worker_new(request, c->resolved.script.data, START_EXEC);
+	    worker_new(m->request, c->resolved.script.data, START_EXEC);
 
 	if (w == NULL)
 		worker_tell_failed(
-		    l, request, REASON_OUT_OF_MEMORY, ENOMEM, NULL);
-	else if (!fork_servers_run(l, map, c, w, stdio))
+		    l, m->request, REASON_OUT_OF_MEMORY, ENOMEM, NULL);
+	else if (m->start == START_EXEC ||
+	    !fork_servers_run(l, map, c, w, stdio))
 		worker_start(l, w, &start);
 }
 
@@ -116,7 +118,7 @@ on_run(struct launcher *l, const struct protocol_message *m, int stdio[3])
 	}
 	if (launcher_prepare(map, m->text, m->data, m->data_length, NULL, &c) ==
 	    REASON_NONE)
-		run_command(l, map, m->request, &c, stdio);
+		run_command(l, m, &c, stdio);
 	else
 		worker_tell_failed(l, m->request, c.resolved.reason,
 		    c.resolved.error, &c.resolved.detail);

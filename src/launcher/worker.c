@@ -328,7 +328,8 @@ worker_exited(struct launcher *l, struct worker *w, int status,
 	    .start = w->start,
 	    .user_time = microseconds(&usage->ru_utime),
 	    .system_time = microseconds(&usage->ru_stime),
-	    .peak_memory = usage->ru_maxrss};
+	    .peak_memory = usage->ru_maxrss,
+	    .number = w->refused};
 
 	w->is_reaped = true;
 	l->running--;

@@ -587,6 +587,97 @@ def test_several_launchers_and_gateways(start):
     assert 1 <= len(one.fork_servers()) <= 4
 
 
+PARENT = (
+    HEADER
+    + """
+int main(void)
+{
+	printf("Content-Type: a/b\\n\\n%s %%ld", (long)getppid());
+	usleep(30000);
+	return 0;
+}
+"""
+)
+
+
+def deploy_parent(one, text, *options):
+    """The program /fork/p, which tells `text` and who started it."""
+    command = ["cc", "-x", "c", "-", "-o", str(one.cgi / "p.new")] + list(options)
+    done = subprocess.run(command, input=(PARENT % text).encode(), capture_output=True)
+    if done.returncode:
+        pytest.skip("cc %s cannot: %s" % (options, done.stderr.decode()[-300:]))
+    os.rename(one.cgi / "p.new", one.cgi / "p")
+
+
+def ask_at_once(one, path, text):
+    """Many requests at a time: who started them, and how."""
+    replies = []
+
+    def ask():
+        for _ in range(3):
+            replies.append(one.request(path))
+
+    run_threads([ask] * 8)
+    assert {r.body.split()[0] for r in replies} == {text.encode()}, replies
+    parents = {int(r.body.split()[1]) for r in replies}
+    return parents, {one.entry(r)["start"] for r in replies}
+
+
+def test_refused_run_in_all_launchers(start):
+    """Until the program is another, which one launcher notices for all."""
+    one = instance(start, {"index": "p"}, launchers=3)
+    one.expect(text="no fork server for .*is statically linked")
+    everyone = set(one.roles("launcher www"))
+    assert len(everyone) == 3
+
+    def found(text, path, launchers, how):
+        def is_so():
+            parents, starts = ask_at_once(one, path, text)
+            return len(parents) == launchers and starts == {how} and parents
+
+        return wait_for(is_so, "%s in %d" % (how, launchers), 8.0)
+
+    deploy_parent(one, "a", "-static")
+    for path in ("/fork/p", "/fork/p/more/of/it", "/fork/"):
+        assert found("a", path, 3, "exec") == everyone
+    assert count(one, "no fork server for") == 1
+    deploy_parent(one, "b")
+    (first,) = found("b", "/fork/p", 1, "fork-server")
+    assert set(one.forkers().values()) == {first}
+    deploy_parent(one, "c", "-static")
+    assert found("c", "/fork/p", 3, "exec") == everyone
+    assert count(one, "no fork server for") == 2
+    assert count(one, "fork server .* is ready") == 1
+
+
+def test_one_refused_and_one_not(start):
+    """Side by side, one of them what a directory leads to."""
+    one = instance(start, {"index": "index"}, launchers=2)
+    one.expect(text="no fork server for .*is statically linked")
+    deploy_parent(one, "a", "-static")
+    (one.cgi / "p.d").mkdir()
+    os.link(one.cgi / "p", one.cgi / "p.d" / "index")
+    version(one, "q", "yes")
+    os.rename(one.cgi / "q", one.cgi / "p.d" / "q")
+    replies = [warm(one, "/fork/p.d/q")]
+
+    def ask():
+        for _ in range(10):
+            one.request("/fork/p")
+            one.request("/fork/p.d")
+            replies.append(one.request("/fork/p.d/q"))
+
+    run_threads([ask] * 3)
+    assert all(is_forked(one, reply) for reply in replies)
+
+
+def test_no_fork_servers_at_all(start):
+    """With fork_servers = 0 nothing is the first launcher's alone."""
+    one = instance(start, launchers=2, fork_servers=0)
+    deploy_parent(one, "a")
+    assert len(ask_at_once(one, "/fork/p", "a")[0]) == 2
+
+
 # Freshness
 
 LEAVER = r"""#!/usr/bin/perl

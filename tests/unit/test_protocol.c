@@ -56,6 +56,7 @@ static const struct protocol_message examples[] = {
 	.system_time = -1,
 	.peak_memory = INT64_C(1) << 40,
 	.started_at = 1,
+	.number = 11,
 	.text = "/srv/a"},
     {.type = PROTOCOL_INSPECT, .request = 5, .text = ""},
     {.type = PROTOCOL_TREE,
