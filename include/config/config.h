@@ -187,7 +187,7 @@ struct config {
  *
  * Returns the configuration (owned by the caller, ended with config_free), or
  * NULL with every error of every file appended to `errors`, a line each:
- * "FILE:LINE: what is wrong".
+ * "FILE:LINE: what is wrong", or "FILE: what is wrong" with all of it.
  */
 struct config *config_load(const char *path, struct buffer *errors);
 

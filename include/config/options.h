@@ -174,6 +174,7 @@ struct parse {
 	size_t path_count;
 };
 
+/* parse_error: `line` is 0 for what is wrong with the file as a whole. */
 void parse_error(struct parse *p, const char *file, unsigned line,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
