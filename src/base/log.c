@@ -148,6 +148,12 @@ log_error(const char *format, ...)
 }
 
 void
+log_errorx(const char *format, ...)
+{
+	LOG_BODY(LOG_LEVEL_ERROR, 0);
+}
+
+void
 log_warn(const char *format, ...)
 {
 	LOG_BODY(LOG_LEVEL_WARN, errno);
