@@ -27,7 +27,7 @@ struct config_pairs {
 };
 
 struct config_user {
-	char *name; /* NULL: not given */
+	char *name; /* NULL: not given, or it has none */
 	uid_t uid;
 	gid_t gid;
 };
@@ -214,6 +214,14 @@ void config_warn(const struct config *config, struct buffer *warnings);
  * help, separated by tabs.  The manual is tested against it.
  */
 int config_list_keys(FILE *out);
+
+/*
+ * config_user_text: for messages: the user's name, or its number if it has
+ * none, which is then in `number`.
+ */
+#define CONFIG_NUMBER_SIZE 24
+const char *config_user_text(
+    const struct config_user *user, char number[CONFIG_NUMBER_SIZE]);
 
 /* config_wsgi_file_length: the bytes of FILE in a map's FILE:CALLABLE. */
 size_t config_wsgi_file_length(const char *wsgi);

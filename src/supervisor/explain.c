@@ -188,7 +188,8 @@ explain_as_user(const struct config_map *map, const struct question *q)
 	} else {
 		print_command(&c);
 		print_start(map, &c);
-		reason = start_check(c.path, c.resolved.script.data, &failure);
+		reason = start_check(
+		    c.path, c.resolved.script.data, &map->pool->user, &failure);
 		if (reason != REASON_NONE)
 			print_reason(reason, failure.detail.data);
 		else

@@ -910,18 +910,29 @@ test_users_as_root(void **state)
 static void
 test_users_as_another(void **state)
 {
+	const char text[] = "[p]\nlisten = /x\n[p /]\nroot = /\n";
 	bool was_root = geteuid() == 0;
+	char number[CONFIG_NUMBER_SIZE];
 	struct config *config;
-	const char *text;
 
 	(void)state;
+	/* Who has no name has a number. */
+	if (was_root && getpwuid(54321) == NULL) {
+		assert_int_equal(seteuid(54321), 0);
+		config = parse_good(text);
+		assert_string_equal(
+		    config_user_text(&config->user, number), "54321");
+		config_free(config);
+		assert_int_equal(seteuid(0), 0);
+	}
 	if (was_root)
 		assert_int_equal(seteuid(getpwnam("nobody")->pw_uid), 0);
-	text = "[p]\nlisten = /x\n[p /]\nroot = /\n";
 	config = parse_good(text);
-	assert_null(config->user.name);
+	assert_string_equal(config_user_text(&config->user, number),
+	    getpwuid(geteuid())->pw_name);
 	assert_int_equal(config->user.uid, geteuid());
-	assert_null(config->pools[0].user.name);
+	assert_string_equal(config_user_text(&config->pools[0].user, number),
+	    getpwuid(geteuid())->pw_name);
 	assert_int_equal(config->pools[0].user.uid, geteuid());
 	assert_int_equal(config->pools[0].user.gid, getegid());
 	assert_int_equal(config->pools[0].group.gid, getegid());
