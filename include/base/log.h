@@ -77,4 +77,10 @@ fatalx(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
  */
 char *log_escape(char *out, size_t size, const char *text, size_t length);
 
+/*
+ * log_escape_bare: the same, for text that stands in no quotes: '"' stays as
+ * it is.
+ */
+char *log_escape_bare(char *out, size_t size, const char *text, size_t length);
+
 #endif

@@ -111,9 +111,9 @@ log_server(const struct server *s, enum protocol_server state)
 {
 	char what[1200], why[4 * PROTOCOL_TREE_MAX];
 
-	log_escape(what, sizeof(what), s->what != NULL ? s->what : "",
+	log_escape_bare(what, sizeof(what), s->what != NULL ? s->what : "",
 	    s->what != NULL ? strlen(s->what) : 0);
-	log_escape(why, sizeof(why), s->why != NULL ? s->why : "",
+	log_escape_bare(why, sizeof(why), s->why != NULL ? s->why : "",
 	    s->why != NULL ? strlen(s->why) : 0);
 	if (state == PROTOCOL_SERVER_READY)
 		log_info("fork server %s is ready, pid=%ld start=%s", what,
