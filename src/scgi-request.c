@@ -241,19 +241,11 @@ prepare_header(
     struct transfer *t, const struct options *o, uint64_t content_length)
 {
 	const char *type = find_text(&o->fields, "Content-Type", ':');
-	struct scgi_stock stock = {
-	    .method = method_of(o),
-	    .uri = o->uri,
-	    .document_root = "/var/www",
-	    .protocol = "HTTP/1.1",
-	    .remote_address = "127.0.0.1",
-	    .server_name = "localhost",
-	    .remote_port = 49152,
-	    .server_port = 80,
-	    .content_length = content_length,
-	};
+	struct scgi_stock stock = scgi_client_stock(o->uri);
 	struct buffer defaults = {0}, params = {0};
 
+	stock.method = method_of(o);
+	stock.content_length = content_length;
 	if (type != NULL)
 		stock.content_type = field_value(type);
 	else if (o->data != NULL)

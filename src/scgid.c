@@ -234,7 +234,7 @@ need_config(struct config *config, struct buffer *errors)
 {
 	if (config == NULL) {
 		if (log_fd() == -1)
-			log_warnx("%.*s", (int)errors->length, errors->data);
+			log_errorx("%.*s", (int)errors->length, errors->data);
 		else
 			fwrite(errors->data, 1, errors->length, stderr);
 		fputs("scgid: the configuration is bad, nothing started\n",

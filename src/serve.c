@@ -103,7 +103,7 @@ serve_run(struct config *config, const char *socket_path, const char *listen)
 	struct http_options http = {.listen = listen,
 	    .target = socket_path,
 	    .document_root = config->pools[0].maps[0].root};
-	char error[HTTP_ERROR_SIZE];
+	char error[HTTP_ERROR_SIZE], number[CONFIG_NUMBER_SIZE];
 	struct http_frontend *frontend = http_frontend_new(&http, error);
 	pid_t supervisor, child;
 	sigset_t awaited;
@@ -124,8 +124,7 @@ serve_run(struct config *config, const char *socket_path, const char *listen)
 	child = fork_frontend(frontend);
 	printf("scgid: serving %s as %s on %s (Ctrl-C stops)\n",
 	    config->pools[0].maps[0].root,
-	    config->pools[0].user.name != NULL ? config->pools[0].user.name
-					       : "yourself",
+	    config_user_text(&config->pools[0].user, number),
 	    http_frontend_url(frontend));
 	fflush(stdout);
 	result = mind_children(supervisor, child, &awaited);

@@ -54,6 +54,7 @@ void log_line(const char *line);
 
 /* The x-less forms append strerror(errno), in the manner of warn(3). */
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_errorx(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warnx(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -75,5 +76,11 @@ fatalx(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
  * `out`.
  */
 char *log_escape(char *out, size_t size, const char *text, size_t length);
+
+/*
+ * log_escape_bare: the same, for text that stands in no quotes: '"' stays as
+ * it is.
+ */
+char *log_escape_bare(char *out, size_t size, const char *text, size_t length);
 
 #endif

@@ -27,7 +27,7 @@ struct config_pairs {
 };
 
 struct config_user {
-	char *name; /* NULL: not given */
+	char *name; /* NULL: not given, or it has none */
 	uid_t uid;
 	gid_t gid;
 };
@@ -187,7 +187,7 @@ struct config {
  *
  * Returns the configuration (owned by the caller, ended with config_free), or
  * NULL with every error of every file appended to `errors`, a line each:
- * "FILE:LINE: what is wrong".
+ * "FILE:LINE: what is wrong", or "FILE: what is wrong" with all of it.
  */
 struct config *config_load(const char *path, struct buffer *errors);
 
@@ -214,6 +214,14 @@ void config_warn(const struct config *config, struct buffer *warnings);
  * help, separated by tabs.  The manual is tested against it.
  */
 int config_list_keys(FILE *out);
+
+/*
+ * config_user_text: for messages: the user's name, or its number if it has
+ * none, which is then in `number`.
+ */
+#define CONFIG_NUMBER_SIZE 24
+const char *config_user_text(
+    const struct config_user *user, char number[CONFIG_NUMBER_SIZE]);
 
 /* config_wsgi_file_length: the bytes of FILE in a map's FILE:CALLABLE. */
 size_t config_wsgi_file_length(const char *wsgi);

@@ -103,6 +103,7 @@ int words_parse(
     struct config_list *list, const char *text, char why[OPTION_WHY_SIZE]);
 int account_find_user(
     struct config_user *user, const char *name, char why[OPTION_WHY_SIZE]);
+void account_find_own(struct config_user *user);
 int account_find_group(
     struct config_user *group, const char *name, char why[OPTION_WHY_SIZE]);
 int account_find_groups(
@@ -174,6 +175,7 @@ struct parse {
 	size_t path_count;
 };
 
+/* parse_error: `line` is 0 for what is wrong with the file as a whole. */
 void parse_error(struct parse *p, const char *file, unsigned line,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -48,6 +48,12 @@ struct scgi_stock {
 };
 
 /*
+ * scgi_client_stock: a GET of `uri` by a client on this machine, which has no
+ * web server to take the rest from.  `uri` is borrowed.
+ */
+struct scgi_stock scgi_client_stock(const char *uri);
+
+/*
  * scgi_client_write_stock: append CONTENT_LENGTH and what nginx's stock
  * scgi_params holds for plain HTTP.  DOCUMENT_URI is left out if the path of
  * `uri` cannot be decoded, so that the server judges it.  0, or -1 (ENOMEM).

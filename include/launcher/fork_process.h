@@ -125,4 +125,7 @@ int fork_process_take_back(struct fork_process *p, struct fork_received *r);
  */
 bool fork_process_read(struct fork_process *p);
 
+/* fork_process_complaint: what it has said on stderr; "" if nothing. */
+const char *fork_process_complaint(struct fork_process *p);
+
 #endif

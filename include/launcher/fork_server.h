@@ -29,7 +29,7 @@ struct fork_server {
 	struct watch_list refused; /* with one of these changed, try again */
 	bool is_refused;
 	int64_t retry_at;    /* 0: when they change; else then too */
-	char *complaint;     /* owned; what was logged last */
+	char *complaint;     /* owned; what was logged last of that kind */
 	const char *overdue; /* why `serving` is to be replaced, or NULL */
 	enum learning learning;
 	struct buffer learned; /* "a,b,c" and a NUL */
@@ -48,6 +48,9 @@ void
 fork_server_retire(struct launcher *l, struct fork_process *p, const char *why);
 void fork_server_retire_all(
     struct launcher *l, struct fork_server *s, const char *why);
+
+/* fork_server_complains: whether `text` is to be logged: it is new, not "". */
+bool fork_server_complains(struct fork_server *s, const char *text);
 
 /*
  * fork_server_refuse: what was to become a fork server did not; `what`

@@ -31,7 +31,8 @@
  *
  *   SERVER   launcher -> gateway  a fork server: code = enum
  *                                 protocol_server, number, pid, text = what it
- *                                 runs, data = why; requests, memory
+ *                                 runs, data = why, or what it said on stderr
+ *                                 until it was ready; requests, memory
  *
  * STARTED and EXITED also tell when and how the worker was started.
  *

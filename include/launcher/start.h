@@ -8,6 +8,7 @@
 
 #include "base/buffer.h"
 #include "cgi/reason.h"
+#include "config/config.h"
 #include "launcher/limits.h"
 
 struct start_failure {
@@ -48,18 +49,18 @@ struct start_command {
 pid_t start_worker(const struct start_command *command, int *at_exec);
 
 /*
- * start_diagnose: put a name to the `error` of a failed exec of `path`.  The
- * caller frees failure->detail.
+ * start_diagnose: put a name to the `error` of a failed exec of `path` by us,
+ * who are `user`.  The caller frees failure->detail.
  */
 void start_diagnose(const char *path, const char *script, int error,
-    struct start_failure *failure);
+    const struct config_user *user, struct start_failure *failure);
 
 /*
  * start_check: what can be foreseen without starting `path`.  REASON_NONE, or
  * as start_diagnose.  The caller frees failure->detail in every case.
  */
-enum reason start_check(
-    const char *path, const char *script, struct start_failure *failure);
+enum reason start_check(const char *path, const char *script,
+    const struct config_user *user, struct start_failure *failure);
 
 /*
  * start_has_crlf_shebang: whether the first line of `script` starts with "#!"

@@ -148,6 +148,12 @@ log_error(const char *format, ...)
 }
 
 void
+log_errorx(const char *format, ...)
+{
+	LOG_BODY(LOG_LEVEL_ERROR, 0);
+}
+
+void
 log_warn(const char *format, ...)
 {
 	LOG_BODY(LOG_LEVEL_WARN, errno);
@@ -185,8 +191,8 @@ fatalx(const char *format, ...)
 	exit(1);
 }
 
-char *
-log_escape(char *out, size_t size, const char *text, size_t length)
+static char *
+escape(char *out, size_t size, const char *text, size_t length, bool quotes)
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t used = 0;
@@ -198,7 +204,7 @@ log_escape(char *out, size_t size, const char *text, size_t length)
 
 		piece[0] = '\\';
 		n = 2;
-		if (c == '"' || c == '\\') {
+		if ((c == '"' && quotes) || c == '\\') {
 			piece[1] = (char)c;
 		} else if (c == '\n') {
 			piece[1] = 'n';
@@ -220,4 +226,16 @@ log_escape(char *out, size_t size, const char *text, size_t length)
 	}
 	out[used] = '\0';
 	return out;
+}
+
+char *
+log_escape(char *out, size_t size, const char *text, size_t length)
+{
+	return escape(out, size, text, length, true);
+}
+
+char *
+log_escape_bare(char *out, size_t size, const char *text, size_t length)
+{
+	return escape(out, size, text, length, false);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,6 +35,28 @@ account_find_user(
 	if ((user->name = strdup(name)) == NULL)
 		return option_fail(why, "out of memory");
 	return 0;
+}
+
+/* Without a name, if it has none: that is no reason not to start. */
+void
+account_find_own(struct config_user *user)
+{
+	const struct passwd *entry = getpwuid(geteuid());
+
+	user->uid = geteuid();
+	user->gid = getegid();
+	if (entry != NULL)
+		user->name = strdup(entry->pw_name);
+}
+
+const char *
+config_user_text(
+    const struct config_user *user, char number[CONFIG_NUMBER_SIZE])
+{
+	if (user->name != NULL)
+		return user->name;
+	snprintf(number, CONFIG_NUMBER_SIZE, "%ld", (long)user->uid);
+	return number;
 }
 
 int

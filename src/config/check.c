@@ -192,7 +192,7 @@ check_whole(struct parse *p, const char *file)
 	}
 	if (config->pool_count == 0 && p->error_count == 0)
 		parse_error(
-		    p, file, 1, "no pool is configured: add a section [NAME]");
+		    p, file, 0, "no pool is configured: add a section [NAME]");
 	/* Where memory ran out even names may be missing. */
 	for (size_t i = 0; i < p->map_count; i++)
 		if (p->maps[i].pool_name == NULL ||

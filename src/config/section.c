@@ -304,10 +304,8 @@ set_defaults(struct parse *p)
 static void
 set_own_user(struct config_user *user)
 {
-	if (user->name == NULL) {
-		user->uid = geteuid();
-		user->gid = getegid();
-	}
+	if (user->name == NULL)
+		account_find_own(user);
 }
 
 static bool

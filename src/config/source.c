@@ -34,7 +34,11 @@ parse_error(
 	vsnprintf(message, sizeof(message), format, ap);
 	va_end(ap);
 	/* Without memory for the line the count still makes it a failure. */
-	(void)buffer_printf(p->errors, "%s:%u: %s\n", file, line, message);
+	if (line == 0)
+		(void)buffer_printf(p->errors, "%s: %s\n", file, message);
+	else
+		(void)buffer_printf(
+		    p->errors, "%s:%u: %s\n", file, line, message);
 }
 
 /* line_has_controls: report the first one; a NUL also ends the file. */
@@ -225,7 +229,7 @@ parse_text(struct parse *p, const char *file, const char *text, size_t length)
 	p->section = SECTION_NONE;
 	p->before_sections = true;
 	if ((result = ini_parse_stream(on_line, p, on_pair, p)) != 0)
-		parse_error(p, file, result > 0 ? (unsigned)result : 1,
+		parse_error(p, file, result > 0 ? (unsigned)result : 0,
 		    result == -2 ? "out of memory" : "cannot be parsed");
 	section_end(p);
 }
@@ -266,11 +270,11 @@ parse_file(struct parse *p, const char *file)
 	/* O_NONBLOCK: a FIFO is to be refused, not waited for. */
 	fd = open(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd == -1) {
-		parse_error(p, file, 1, "cannot open: %s", strerror(errno));
+		parse_error(p, file, 0, "%s", strerror(errno));
 		return;
 	}
 	if (read_all(fd, &content, why) == -1)
-		parse_error(p, file, 1, "cannot read: %s", why);
+		parse_error(p, file, 0, "%s", why);
 	else
 		parse_text(p, file, content.data, content.length);
 	close(fd);
@@ -342,7 +346,7 @@ config_load(const char *path, struct buffer *errors)
 	struct parse p = {.errors = errors, .include_from = path};
 
 	if ((p.config = calloc(1, sizeof(*p.config))) == NULL) {
-		parse_error(&p, path, 1, "out of memory");
+		parse_error(&p, path, 0, "out of memory");
 		return NULL;
 	}
 	parse_file(&p, path);
@@ -358,7 +362,7 @@ config_parse(
 	struct parse p = {.errors = errors};
 
 	if ((p.config = calloc(1, sizeof(*p.config))) == NULL) {
-		parse_error(&p, name, 1, "out of memory");
+		parse_error(&p, name, 0, "out of memory");
 		return NULL;
 	}
 	parse_text(&p, name, text, length);

@@ -5,6 +5,7 @@
 
 #include <sys/socket.h>
 
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -58,11 +59,35 @@ warn_endings(const struct config_pool *pool, struct buffer *warnings)
 	}
 }
 
+/*
+ * A Python may have any name, or be in a script that prepares for it; what is
+ * called perl is none.
+ */
+static void
+warn_python(const struct config_map *map, struct buffer *warnings)
+{
+	for (size_t i = 0; map->wsgi != NULL && i < map->handlers.count; i++) {
+		const struct cgi_pair *handler = &map->handlers.items[i];
+
+		if (strcmp(handler->name, "py") != 0 ||
+		    strstr(strrchr(handler->value, '/'), "py") != NULL)
+			continue;
+		buffer_printf(warnings,
+		    "%s:%u: map [%s %s]: its wsgi application is run by "
+		    "handler.py, and %s is hardly a Python\n",
+		    map->file, map->line, map->pool->name, map->prefix,
+		    handler->value);
+	}
+}
+
 void
 config_warn(const struct config *config, struct buffer *warnings)
 {
 	for (size_t i = 0; i < config->pool_count && !fd_unix_has_reset(); i++)
 		warn_endings(&config->pools[i], warnings);
+	for (size_t i = 0; i < config->pool_count; i++)
+		for (size_t k = 0; k < config->pools[i].map_count; k++)
+			warn_python(&config->pools[i].maps[k], warnings);
 	if (geteuid() != 0)
 		return;
 	for (size_t i = 0; i < config->pool_count; i++)

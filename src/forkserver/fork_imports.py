@@ -103,6 +103,7 @@ def try_imports(names, banned):
 
 
 def say(fd, name, fault):
+    """What the launcher logs, once."""
     text = "fork_server: %s is not imported ahead: it %s\n" % (name, fault)
     os.write(fd, text.encode("utf-8", "backslashreplace"))
 
@@ -131,16 +132,18 @@ class Trial:
         _signal.signal(_signal.SIGALRM, _signal.SIG_DFL)
         _signal.alarm(TRIAL_SECONDS)
         for name in names:
+            error = None
             try:
                 # As __main__: it is shown what is deprecated, others are not.
                 exec("import " + name, {"__name__": "__main__"})
-                verdict = b"+"
-            except BaseException:
-                verdict = b"-"
+            except BaseException as caught:
+                error = "raises %s: %s" % (type(caught).__name__, caught)
             fault = self.find_fault()
+            if fault or error:
+                say(self.log, name, fault or error)
             if fault:
-                return say(self.log, name, fault)
-            os.write(self.answers, verdict)
+                return
+            os.write(self.answers, b"-" if error else b"+")
 
     def find_fault(self):
         """What the imports did that a script could tell, or None."""

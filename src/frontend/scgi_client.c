@@ -209,6 +209,19 @@ write_number(struct buffer *params, const char *name, uint64_t value)
 	return scgi_write_param(params, name, text);
 }
 
+struct scgi_stock
+scgi_client_stock(const char *uri)
+{
+	return (struct scgi_stock){.method = "GET",
+	    .uri = uri,
+	    .document_root = "/var/www",
+	    .protocol = "HTTP/1.1",
+	    .remote_address = "127.0.0.1",
+	    .server_name = "localhost",
+	    .remote_port = 49152,
+	    .server_port = 80};
+}
+
 int
 scgi_client_write_stock(struct buffer *params, const struct scgi_stock *stock)
 {

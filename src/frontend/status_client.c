@@ -76,11 +76,7 @@ parse_target(struct view *v, const char *text)
 static int
 write_request(struct view *v, struct buffer *out)
 {
-	const struct scgi_stock stock = {.method = "GET",
-	    .uri = v->uri,
-	    .protocol = "HTTP/1.1",
-	    .remote_address = "127.0.0.1",
-	    .server_name = "localhost"};
+	const struct scgi_stock stock = scgi_client_stock(v->uri);
 	struct buffer params = {0};
 	int result = scgi_client_write_stock(&params, &stock);
 

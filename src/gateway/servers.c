@@ -65,14 +65,14 @@ find(struct gateway *g, const struct link *link, uint32_t number)
 
 /* What is over moves to the end; the oldest of that is forgotten. */
 static void
-end_server(struct gateway *g, struct server *s, const char *why, size_t length)
+end_server(struct gateway *g, struct server *s, const char *why)
 {
 	struct server *oldest = NULL, *other;
 	unsigned count = 0;
 
 	s->link = NULL;
 	s->ended_at = clock_now();
-	s->why = copy_as_line(why, length);
+	s->why = why != NULL ? strdup(why) : NULL;
 	TAILQ_REMOVE(&g->servers, s, entry);
 	TAILQ_INSERT_TAIL(&g->servers, s, entry);
 	TAILQ_FOREACH (other, &g->servers, entry)
@@ -106,15 +106,18 @@ add(struct gateway *g, const struct link *link,
 	return s;
 }
 
+/* `text`: why it is no more, or what it said before it was ready. */
 static void
-log_server(const struct server *s, enum protocol_server state)
+log_server(const struct server *s, enum protocol_server state, const char *text)
 {
 	char what[1200], why[4 * PROTOCOL_TREE_MAX];
 
-	log_escape(what, sizeof(what), s->what != NULL ? s->what : "",
+	log_escape_bare(what, sizeof(what), s->what != NULL ? s->what : "",
 	    s->what != NULL ? strlen(s->what) : 0);
-	log_escape(why, sizeof(why), s->why != NULL ? s->why : "",
-	    s->why != NULL ? strlen(s->why) : 0);
+	log_escape_bare(why, sizeof(why), text != NULL ? text : "",
+	    text != NULL ? strlen(text) : 0);
+	if (state == PROTOCOL_SERVER_READY && why[0] != '\0')
+		log_info("fork server %s stderr: %s", what, why);
 	if (state == PROTOCOL_SERVER_READY)
 		log_info("fork server %s is ready, pid=%ld start=%s", what,
 		    (long)s->pid, servers_start_name(s->kind));
@@ -132,6 +135,7 @@ servers_told(struct link *link, const struct protocol_message *m)
 {
 	struct gateway *g = link->gateway;
 	struct server *s = find(g, link, m->number);
+	char *text;
 
 	if (m->code == PROTOCOL_SERVER_REFUSED || s == NULL)
 		s = add(g, link, m);
@@ -144,16 +148,17 @@ servers_told(struct link *link, const struct protocol_message *m)
 		counter_add(g, COUNTER_SERVERS_READY, 1);
 	else if (m->code == PROTOCOL_SERVER_REFUSED)
 		counter_add(g, COUNTER_SERVERS_REFUSED, 1);
+	text = copy_as_line(m->data, m->data_length);
 	if (m->code == PROTOCOL_SERVER_ENDED ||
 	    m->code == PROTOCOL_SERVER_REFUSED)
-		end_server(g, s, m->data, m->data_length);
-	log_server(s, (enum protocol_server)m->code);
+		end_server(g, s, text);
+	log_server(s, (enum protocol_server)m->code, text);
+	free(text);
 }
 
 void
 servers_link_lost(const struct link *link)
 {
-	static const char why[] = "its launcher was lost";
 	struct server *s;
 
 	do {
@@ -161,7 +166,7 @@ servers_link_lost(const struct link *link)
 			if (s->link == link)
 				break;
 		if (s != NULL)
-			end_server(link->gateway, s, why, sizeof(why) - 1);
+			end_server(link->gateway, s, "its launcher was lost");
 	} while (s != NULL);
 }
 

@@ -72,6 +72,7 @@ on_hello(struct launcher *l, struct fork_process *p)
 {
 	struct fork_server *s = p->owner;
 	struct fork_process *old = s->serving;
+	const char *said;
 
 	if (fork_process_read(p)) {
 		fork_server_refuse(l, p, "it prints before there is a request");
@@ -87,9 +88,9 @@ on_hello(struct launcher *l, struct fork_process *p)
 		    s->overdue != NULL ? s->overdue : "it was replaced");
 	s->serving = p;
 	s->overdue = NULL;
-	free(s->complaint);
-	s->complaint = NULL;
-	fork_server_tell(l, s, p, PROTOCOL_SERVER_READY, NULL);
+	said = fork_process_complaint(p);
+	fork_server_tell(l, s, p, PROTOCOL_SERVER_READY,
+	    fork_server_complains(s, said) ? said : NULL);
 }
 
 static void

@@ -49,11 +49,11 @@ variable(const struct launcher_command *c, const char *name)
 
 /* If not, exec will tell why. */
 static bool
-can_start(const struct launcher_command *c)
+can_start(const struct config_map *map, const struct launcher_command *c)
 {
 	struct start_failure failure;
-	enum reason reason =
-	    start_check(c->path, c->resolved.script.data, &failure);
+	enum reason reason = start_check(
+	    c->path, c->resolved.script.data, &map->pool->user, &failure);
 
 	buffer_fini(&failure.detail);
 	return reason == REASON_NONE;
@@ -82,7 +82,7 @@ fork_plan_init(struct fork_plan *plan, const struct config_map *map,
 	plan->argv = NULL;
 	plan->program = p;
 	plan->path = p != NULL ? p->path : c->path;
-	if (p == NULL && !can_start(c))
+	if (p == NULL && !can_start(map, c))
 		return -1;
 	if ((plan->argv = calloc(count + 3, sizeof(char *))) == NULL)
 		return -1;

@@ -24,7 +24,7 @@
 #include "base/fd.h"
 
 #define SLOTS_SIZE    (FORK_SLOTS * sizeof(struct fork_slot))
-#define COMPLAINT_MAX 2048
+#define COMPLAINT_MAX 1200 /* of its end; what is put before it has room */
 #define READS_AT_ONCE 16
 
 /* The kernel's MAX_ARG_STRLEN. */
@@ -464,4 +464,16 @@ fork_process_read(struct fork_process *p)
 		fd_close(&p->output);
 	}
 	return has_printed;
+}
+
+const char *
+fork_process_complaint(struct fork_process *p)
+{
+	struct buffer *said = &p->complaint;
+
+	while (said->length > 0 &&
+	    (said->data[said->length - 1] == '\n' ||
+		said->data[said->length - 1] == '\0'))
+		said->length--;
+	return buffer_append(said, "", 1) == 0 ? said->data : "";
 }

@@ -118,22 +118,29 @@ fork_server_retire_all(
 	s->overdue = NULL;
 }
 
+bool
+fork_server_complains(struct fork_server *s, const char *text)
+{
+	char *copy;
+
+	if (s->complaint != NULL && strcmp(s->complaint, text) == 0)
+		return false;
+	if ((copy = strdup(text)) != NULL) {
+		free(s->complaint);
+		s->complaint = copy;
+	}
+	return text[0] != '\0';
+}
+
 /* There can be none; logged once for the same reason. */
 static void
 refuse(struct launcher *l, struct fork_server *s, const char *why)
 {
-	char *copy;
-
 	s->is_refused = true;
 	s->retry_at =
 	    s->kind == START_FORK_SERVER ? 0 : clock_now() + RETRY_SCRIPT;
-	if (s->complaint != NULL && strcmp(s->complaint, why) == 0)
-		return;
-	if ((copy = strdup(why)) != NULL) {
-		free(s->complaint);
-		s->complaint = copy;
-	}
-	fork_server_tell(l, s, NULL, PROTOCOL_SERVER_REFUSED, why);
+	if (fork_server_complains(s, why))
+		fork_server_tell(l, s, NULL, PROTOCOL_SERVER_REFUSED, why);
 }
 
 void
@@ -156,13 +163,10 @@ fork_server_refuse(struct launcher *l, struct fork_process *p, const char *what)
 {
 	struct fork_server *s = p->owner;
 	char why[1280];
-	struct buffer *said = &p->complaint;
+	const char *said = fork_process_complaint(p);
 
-	while (said->length > 0 && said->data[said->length - 1] == '\n')
-		said->length--;
-	snprintf(why, sizeof(why), "%s%s%.*s", what,
-	    said->length > 0 ? ": " : "", (int)said->length,
-	    said->length > 0 ? said->data : "");
+	snprintf(why, sizeof(why), "%s%s%s", what, said[0] != '\0' ? ": " : "",
+	    said);
 	watch_fini(&s->refused);
 	s->refused = p->watched;
 	memset(&p->watched, 0, sizeof(p->watched));

@@ -61,7 +61,7 @@ refuse(struct walk *w, enum reason reason, int error, const char *what)
 static int
 refuse_errno(struct walk *w, int error)
 {
-	char what[256];
+	char what[256], number[CONFIG_NUMBER_SIZE];
 
 	switch (error) {
 	case ENOENT:
@@ -72,8 +72,8 @@ refuse_errno(struct walk *w, int error)
 	case EACCES:
 	case EPERM:
 		snprintf(what, sizeof(what),
-		    "user %ld may not search the directory it is in",
-		    (long)geteuid());
+		    "user %s may not search the directory it is in",
+		    config_user_text(&w->map->pool->user, number));
 		return refuse(w, REASON_PERMISSION_DENIED, error, what);
 	case EXDEV:
 		return refuse(w, REASON_OUTSIDE_ROOT, error,
@@ -405,16 +405,19 @@ static int
 resolve_application(struct walk *w, const char *path)
 {
 	const char *wsgi = w->map->wsgi;
-	char *file = strndup(wsgi, config_wsgi_file_length(wsgi)), what[64];
+	char *file = strndup(wsgi, config_wsgi_file_length(wsgi));
+	char what[256], number[CONFIG_NUMBER_SIZE];
 	int found;
 
 	if (file == NULL)
 		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	found = resolve_fixed_script(w, path, file);
 	if (found == 0 && access(w->r->script.data, R_OK) == -1) {
-		snprintf(what, sizeof(what), "user %ld may not read it",
-		    (long)geteuid());
-		found = refuse(w, REASON_PERMISSION_DENIED, errno, what);
+		int error = errno;
+
+		snprintf(what, sizeof(what), "user %s may not read it",
+		    config_user_text(&w->map->pool->user, number));
+		found = refuse(w, REASON_PERMISSION_DENIED, error, what);
 	}
 	free(file);
 	return found;

@@ -217,9 +217,10 @@ foresee(const char *path)
 }
 
 static void
-diagnose_access(const char *path, struct start_failure *f)
+diagnose_access(
+    const char *path, const struct config_user *user, struct start_failure *f)
 {
-	char line[256], *interpreter;
+	char line[256], number[CONFIG_NUMBER_SIZE], *interpreter;
 	struct stat st;
 
 	if (stat(path, &st) == 0 && (st.st_mode & 0111) == 0) {
@@ -229,8 +230,8 @@ diagnose_access(const char *path, struct start_failure *f)
 		say(f, REASON_NOEXEC_MOUNT, path,
 		    "is on a file system mounted noexec");
 	} else if (access(path, X_OK) == -1) {
-		snprintf(line, sizeof(line), "user %ld may not execute it",
-		    (long)geteuid());
+		snprintf(line, sizeof(line), "user %s may not execute it",
+		    config_user_text(user, number));
 		say(f, REASON_PERMISSION_DENIED, path, line);
 	} else {
 		read_start(path, line, sizeof(line));
@@ -287,8 +288,8 @@ diagnose_format(const char *path, struct start_failure *f)
 }
 
 void
-start_diagnose(
-    const char *path, const char *script, int error, struct start_failure *f)
+start_diagnose(const char *path, const char *script, int error,
+    const struct config_user *user, struct start_failure *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->error = error;
@@ -299,7 +300,7 @@ start_diagnose(
 	switch (error) {
 	case EACCES:
 	case EPERM:
-		diagnose_access(path, f);
+		diagnose_access(path, user, f);
 		break;
 	case ENOENT:
 	case ENOTDIR:
@@ -324,12 +325,13 @@ start_diagnose(
 }
 
 enum reason
-start_check(const char *path, const char *script, struct start_failure *f)
+start_check(const char *path, const char *script,
+    const struct config_user *user, struct start_failure *f)
 {
 	int error = foresee(path);
 
 	memset(f, 0, sizeof(*f));
 	if (error != 0)
-		start_diagnose(path, script, error, f);
+		start_diagnose(path, script, error, user, f);
 	return f->reason;
 }

@@ -222,7 +222,8 @@ tell_start_failed(struct launcher *l, const struct worker *w, const char *path,
 	char safe[1024];
 
 	if (at_exec) {
-		start_diagnose(path, w->script, error, &failure);
+		start_diagnose(
+		    path, w->script, error, &l->pool->user, &failure);
 	} else {
 		memset(&failure, 0, sizeof(failure));
 		failure.error = error;

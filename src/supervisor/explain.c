@@ -143,7 +143,7 @@ print_start(const struct config_map *map, const struct launcher_command *c)
 {
 	const char *kind = servers_start_name(map->start), *doubt;
 	struct fork_plan plan;
-	char *what;
+	char safe[4096], *what;
 
 	if (map->start == START_EXEC || map->pool->fork_servers == 0) {
 		printf("start: exec%s\n",
@@ -159,7 +159,8 @@ print_start(const struct config_map *map, const struct launcher_command *c)
 			fputs("  fork server ", stdout);
 		else
 			fputs("  no fork server for ", stdout);
-		print_escaped(what);
+		fputs(log_escape_bare(safe, sizeof(safe), what, strlen(what)),
+		    stdout);
 		if (doubt != NULL)
 			printf(": %s\n", doubt);
 		else
@@ -188,7 +189,8 @@ explain_as_user(const struct config_map *map, const struct question *q)
 	} else {
 		print_command(&c);
 		print_start(map, &c);
-		reason = start_check(c.path, c.resolved.script.data, &failure);
+		reason = start_check(
+		    c.path, c.resolved.script.data, &map->pool->user, &failure);
 		if (reason != REASON_NONE)
 			print_reason(reason, failure.detail.data);
 		else

@@ -188,16 +188,16 @@ log_missing(const struct config_pool *pool, const char *text)
 		buffer_printf(
 		    &all, "%s%s", i > 0 ? ", " : "", escaped(passed.names[i]));
 	if (!manager_is_supported())
-		log_warnx("pool %s: listen = %s: scgid was built without "
-			  "libsystemd",
+		log_errorx("pool %s: listen = %s: scgid was built without "
+			   "libsystemd",
 		    pool->name, text);
 	else if (all.length == 0)
-		log_warnx("pool %s: listen = %s: no socket was passed; start "
-			  "it through its socket unit",
+		log_errorx("pool %s: listen = %s: no socket was passed; start "
+			   "it through its socket unit",
 		    pool->name, text);
 	else
-		log_warnx("pool %s: listen = %s: no such socket was passed; "
-			  "passed: %s",
+		log_errorx("pool %s: listen = %s: no such socket was passed; "
+			   "passed: %s",
 		    pool->name, text, all.data);
 	buffer_fini(&all);
 }
@@ -219,7 +219,7 @@ check_listener(const struct config *config, const struct config_pool *pool,
 		found++;
 		if ((fault = judge(fd, pool)) == NULL)
 			continue;
-		log_warnx("pool %s: listen = %s: descriptor %d, named %s, %s",
+		log_errorx("pool %s: listen = %s: descriptor %d, named %s, %s",
 		    pool->name, listener->text, fd, escaped(passed.names[i]),
 		    fault);
 		result = -1;

@@ -51,6 +51,7 @@ struct supervisor {
 	struct daemon daemon;
 	struct heart heart;
 	bool has_failed; /* to start */
+	bool background;
 };
 
 static volatile sig_atomic_t got_child, got_term, got_stop, got_reopen,
@@ -152,7 +153,7 @@ fail_start(struct supervisor *s)
 {
 	if (s->state != SUPERVISOR_STARTING)
 		return;
-	log_warnx("cannot start");
+	log_errorx("cannot start");
 	s->has_failed = true;
 	enter_state(s, SUPERVISOR_STOPPING);
 }
@@ -234,6 +235,18 @@ log_warnings(const struct config *config)
 	buffer_fini(&warnings);
 }
 
+/* What cannot be seen in the configuration alone.  0, or -1, logged. */
+static int
+check(const struct supervisor *s, const struct config *config)
+{
+	if (s->background && strcmp(config->log, "stderr") == 0) {
+		log_errorx("log = stderr, the default, does not go with -d: "
+			   "log to syslog or to a file");
+		return -1;
+	}
+	return service_check(config);
+}
+
 /* The new configuration whole, or no change at all. */
 static void
 reload(struct supervisor *s)
@@ -249,7 +262,7 @@ reload(struct supervisor *s)
 	log_lines(&errors);
 	buffer_fini(&errors);
 	if (config != NULL &&
-	    (service_check(config) == -1 ||
+	    (check(s, config) == -1 ||
 		(g = generation_new(config, old)) == NULL))
 		config_free(config);
 	if (g == NULL) {
@@ -417,7 +430,7 @@ start(struct supervisor *s, struct config *config)
 		return -1;
 	}
 	log_warnings(config);
-	if (service_check(config) == -1 ||
+	if (check(s, config) == -1 ||
 	    (g = generation_new(config, NULL)) == NULL)
 		return -1;
 	TAILQ_INSERT_HEAD(&s->generations, g, entry);
@@ -429,7 +442,7 @@ int
 supervisor_run(struct config *config, const char *path, const char *pid_file,
     bool background)
 {
-	struct supervisor s = {.path = path};
+	struct supervisor s = {.path = path, .background = background};
 	struct generation *g;
 	sigset_t while_waiting;
 	int result = 1;
@@ -437,12 +450,6 @@ supervisor_run(struct config *config, const char *path, const char *pid_file,
 	TAILQ_INIT(&s.generations);
 	service_begin();
 	log_set_role("supervisor");
-	if (background && strcmp(config->log, "stderr") == 0) {
-		log_warnx("log = stderr does not go with -d: "
-			  "log to syslog or to a file");
-		config_free(config);
-		return 1;
-	}
 	if (daemon_begin(&s.daemon, pid_file, background) == -1) {
 		config_free(config);
 		return 1;

@@ -1,15 +1,19 @@
 """What the benchmarks share: a Release build, daemons, the load, rounds."""
 
+import atexit
 import contextlib
 import json
 import os
 import pathlib
+import pwd
 import resource
+import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -61,7 +65,38 @@ def build(directory):
     # Not everywhere is there a libc to link statically, or fork servers.
     for target in ("bench-hello-static", "preload"):
         run_quietly([*compile_all, target])
-    return directory, directory / "tests" / "bench"
+    return reachable(directory), directory / "tests" / "bench"
+
+
+def reachable(directory):
+    """The build, or a copy of it that the pools' user can read, until the end.
+
+    What it cannot read, as in a checkout below a private directory, is no fork
+    server: exec would be measured in its place.
+    """
+    files = list((directory / "forkserver").glob("*"))
+    if os.getuid() != 0 or is_readable(files):
+        return directory
+    copy = pathlib.Path(tempfile.mkdtemp(prefix="scgid-bench-build."))
+    atexit.register(shutil.rmtree, copy)
+    progress(f"{directory} is not readable for nobody: a copy in {copy} is measured")
+    for name in ("scgid", "scgi-request"):
+        shutil.copy(directory / name, copy)
+    shutil.copytree(directory / "forkserver", copy / "forkserver")
+    for path in (copy, *copy.rglob("*")):
+        path.chmod(0o755)
+    if not is_readable((copy / "forkserver").glob("*")):
+        sys.exit(f"bench: nobody cannot read {copy} either; set TMPDIR")
+    return copy
+
+
+def is_readable(files):
+    """For the user that the pools have when root measures."""
+    test = 'for file; do test -r "$file" || exit 1; done'
+    command = ["sh", "-c", test, "sh", *(str(file) for file in files)]
+    nobody = pwd.getpwnam("nobody")
+    account = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+    return subprocess.run(command, check=False, cwd="/", **account).returncode == 0
 
 
 def run_quietly(command):

@@ -21,16 +21,7 @@ static const struct {
 void
 request_write_scgi(struct buffer *out, const char *uri)
 {
-	struct scgi_stock stock = {
-	    .method = "GET",
-	    .uri = uri,
-	    .document_root = "/var/www",
-	    .protocol = "HTTP/1.1",
-	    .remote_address = "127.0.0.1",
-	    .server_name = "localhost",
-	    .remote_port = 49152,
-	    .server_port = 80,
-	};
+	const struct scgi_stock stock = scgi_client_stock(uri);
 	struct buffer params = {0};
 	size_t i;
 

@@ -16,12 +16,13 @@ import xml.etree.ElementTree
 
 import pytest
 
-from harness.daemon import build_directory, reachable_build
+from harness.daemon import POOL_USER, build_directory, reachable_build, user_ids
 
 BENCH = pathlib.Path(__file__).resolve().parents[1] / "bench"
 sys.path.insert(0, str(BENCH))
 
-import flatness  # noqa: E402  (of tests/bench)
+import common  # noqa: E402  (of tests/bench)
+import flatness  # noqa: E402
 import mixture  # noqa: E402
 import peers  # noqa: E402
 import plots  # noqa: E402
@@ -231,6 +232,26 @@ def test_plots(tmp_path):
 
 
 # What is measured
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("place_mode, file_mode", [(0o700, 0o755), (0o755, 0o700)])
+def test_private_build_is_copied(place, place_mode, file_mode):
+    """Or the pools' user could not read preload.so, and exec would be measured."""
+    build = place / "closed" / "build"
+    (build / "forkserver").mkdir(parents=True)
+    for name in ("scgid", "scgi-request", "forkserver/preload.so"):
+        (build / name).write_text("x")
+        (build / name).chmod(0o755)
+    assert common.reachable(build) == build
+    build.parent.chmod(place_mode)
+    (build / "forkserver" / "preload.so").chmod(file_mode)
+    copy = common.reachable(build)
+    assert copy != build
+    for name in ("scgid", "scgi-request", "forkserver/preload.so"):
+        user, group = user_ids(POOL_USER)
+        options = {"user": user, "group": group, "extra_groups": [], "cwd": "/"}
+        assert subprocess.check_output(["cat", copy / name], **options) == b"x"
 
 
 @pytest.fixture(scope="module")

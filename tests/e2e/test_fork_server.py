@@ -536,10 +536,10 @@ def test_refused_text_has_stderr(field):
     field.compiled(
         "says",
         HEADER
-        + '__attribute__((constructor)) static void c(void) { if (!getenv("HTTP_HOST")) { fputs("not today\\n", stderr); _exit(4); } }'
+        + '__attribute__((constructor)) static void c(void) { if (!getenv("HTTP_HOST")) { fputs("not \\"today\\"\\n", stderr); _exit(4); } }'
         + MAIN.replace(HEADER, ""),
     )
-    refused(field, "says", "exited with status 4: not today")
+    refused(field, "says", 'exited with status 4: not "today"')
 
 
 def test_static(field):

@@ -661,24 +661,23 @@ def test_pipe_buffers_are_not_changed_for_us(scgid):
     assert scgid.request("/cgi-bin/nonblock.py").body == b"ok\n"
 
 
-def test_daemon_mode_with_a_pid_file(start, place):
+@pytest.mark.parametrize("level", [[], ["--debug"]], ids=["info", "debug"])
+def test_daemon_mode_with_a_pid_file(start, place, level):
     one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
     text = one.configuration.read_text().replace(
         str(one.directory) + "/www.sock", str(place) + "/www.sock"
     )
-    text = text.replace("[scgid]\n", "[scgid]\nlog = %s/log\n" % place)
-    (place / "scgid.conf").write_text(text)
+    conf, log = place / "scgid.conf", place / "log"
+    conf.write_text(text)
+    command = [program("scgid"), "-c", str(conf), "-d", "-p", str(place / "pid")]
+    command += level
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=20)
+    assert done.returncode == 1 and not (place / "pid").exists()
+    assert b" error supervisor[" in done.stderr
+    assert b"log = stderr, the default, does not go with -d" in done.stderr
+    conf.write_text(text.replace("[scgid]\n", "[scgid]\nlog = %s\n" % log))
     process = subprocess.Popen(
-        [
-            program("scgid"),
-            "-c",
-            str(place / "scgid.conf"),
-            "-d",
-            "-p",
-            str(place / "pid"),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     assert process.wait(20) == 0
     # When the first process has ended, the daemon is ready.
@@ -693,6 +692,12 @@ def test_daemon_mode_with_a_pid_file(start, place):
                 == 200
             )
         assert os.getsid(pid) != os.getsid(0)
+        assert (" debug gateway www[" in log.read_text()) == bool(level)
+        # A reload cannot send the log to where nobody sees it either.
+        conf.write_text(text)
+        os.kill(pid, signal.SIGHUP)
+        wait_for(lambda: "not reloaded" in log.read_text(), "the refusal")
+        assert "does not go with -d" in log.read_text()
     finally:
         os.kill(pid, signal.SIGTERM)
     wait_for(lambda: not os.path.exists("/proc/%d" % pid), "the end", 10.0)

@@ -228,6 +228,32 @@ def test_module_that_cannot_be_imported_ahead(one, what):
         wait_for(is_forked, "a fork server")
 
 
+def test_log_tells_what_is_not_imported_ahead(start):
+    """Once, however often the fork server is replaced."""
+    keys = {
+        "root": "{cgi}",
+        "start": "python",
+        "preload": "mod_fit mod_prints mod_none",
+        "handler.py": "/usr/bin/python3",
+    }
+    one = start({"python": (dict(POOL, launchers=1), {"/m0": keys})})
+    for name in ("fit", "prints"):
+        one.script("mod_%s.py" % name, MODULES[name], mode=0o644, interpreter=None)
+    for query in ("first", "second"):
+        path = script(one, "python", "-named", SHOW % "mod_fit" + "# " + query)
+        forked(one, "python", path, query=query)
+    assert len([l for l in one.recent() if " is ready, " in l.text]) >= 2
+    (line,) = [l for l in one.recent() if "imported ahead" in l.text]
+    assert line.level == "info"
+    assert line.message.endswith(
+        "-named.py stderr:"
+        " fork_server: mod_prints is not imported ahead:"
+        " it writes to stdout or stderr"
+        " | fork_server: mod_none is not imported ahead:"
+        " it raises ModuleNotFoundError: No module named 'mod_none'"
+    )
+
+
 def test_what_was_learned_is_ahead(one):
     """And by a fork server that is new, when the module changes."""
     module = "import time\nVALUE = %d, time.time()"

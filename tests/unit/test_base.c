@@ -190,6 +190,8 @@ test_log_escape(void **state)
 		assert_in_range(*c, ' ', '~');
 	/* 93 as they are, 4 of two bytes, 159 of four */
 	assert_int_equal(strlen(out), 93 + 2 * 4 + 4 * 159);
+	assert_string_equal(
+	    log_escape_bare(out, sizeof(out), "a\"b\\c\n", 6), "a\"b\\\\c\\n");
 }
 
 static bool

@@ -167,7 +167,22 @@ test_stock_parameters(void **state)
 				     "REMOTE_PORT\00065535\0"
 				     "SERVER_PORT\00080\0"
 				     "SERVER_NAME\0example.org";
+	static const char wanted_local[] = "CONTENT_LENGTH\0000\0"
+					   "REQUEST_METHOD\0GET\0"
+					   "REQUEST_URI\0/x\0"
+					   "QUERY_STRING\0\0"
+					   "CONTENT_TYPE\0\0"
+					   "DOCUMENT_URI\0/x\0"
+					   "DOCUMENT_ROOT\0/var/www\0"
+					   "SCGI\0001\0"
+					   "SERVER_PROTOCOL\0HTTP/1.1\0"
+					   "REQUEST_SCHEME\0http\0"
+					   "REMOTE_ADDR\000127.0.0.1\0"
+					   "REMOTE_PORT\00049152\0"
+					   "SERVER_PORT\00080\0"
+					   "SERVER_NAME\0localhost";
 	const struct scgi_stock least = {.uri = "/"};
+	const struct scgi_stock local = scgi_client_stock("/x");
 	struct buffer params = {0}, wire = {0};
 	struct scgi_header h;
 
@@ -184,6 +199,11 @@ test_stock_parameters(void **state)
 	assert_string_equal(h.duplicate, "");
 	assert_string_equal(
 	    scgi_get_param(h.params, h.params_length, "CONTENT_TYPE"), "");
+	/* Of one without a web server only the type is empty. */
+	params.length = 0;
+	assert_int_equal(scgi_client_write_stock(&params, &local), 0);
+	assert_int_equal(params.length, sizeof(wanted_local));
+	assert_memory_equal(params.data, wanted_local, sizeof(wanted_local));
 	buffer_fini(&params);
 	buffer_fini(&wire);
 }

@@ -42,6 +42,7 @@ extern char **environ;
 static char directory[] = "/tmp/scgid-start.XXXXXX";
 static char self[4096];
 static int directory_fd = -1;
+static const struct config_user us = {.name = (char[]){"somebody"}};
 
 static int
 tell(int argc, char **argv)
@@ -194,13 +195,13 @@ check_broken(const char *path, enum reason reason, const char *part)
 	struct start_failure f;
 	int error;
 
-	assert_int_equal(start_check(path, path, &f), reason);
+	assert_int_equal(start_check(path, path, &us, &f), reason);
 	assert_failure(&f, path, reason, part);
 	error = run(path);
 	assert_int_equal(error != 0, reason != REASON_NONE);
 	if (error == 0)
 		return;
-	start_diagnose(path, path, error, &f);
+	start_diagnose(path, path, error, &us, &f);
 	assert_int_equal(f.error, error);
 	assert_failure(&f, path, reason, part);
 }
@@ -271,10 +272,10 @@ test_damaged_program(void **state)
 	(void)state;
 	make_file("program", BYTES("\177ELF\2\1\1 no more of it"), 0755);
 	assert_int_equal(
-	    start_check("./program", "./program", &f), REASON_NONE);
+	    start_check("./program", "./program", &us, &f), REASON_NONE);
 	assert_int_equal(f.detail.length, 0);
 	assert_int_not_equal(error = run("./program"), 0);
-	start_diagnose("./program", "./program", error, &f);
+	start_diagnose("./program", "./program", error, &us, &f);
 	assert_failure(&f, "./program", REASON_BAD_EXECUTABLE, "damaged");
 }
 
@@ -285,11 +286,12 @@ test_not_ours_to_execute(void **state)
 	if (geteuid() == 0)
 		skip();
 	make_file("script", BYTES("#!/bin/sh\n"), 0655);
-	check_broken("./script", REASON_PERMISSION_DENIED, "may not execute");
+	check_broken("./script", REASON_PERMISSION_DENIED,
+	    "user somebody may not execute it");
 	/* It need not be readable, if it can be executed: none foreseen. */
 	make_file("script", BYTES("#!/bin/sh\n"), 0111);
-	assert_int_equal(
-	    start_check("./script", "./script", &(struct start_failure){0}),
+	assert_int_equal(start_check("./script", "./script", &us,
+			     &(struct start_failure){0}),
 	    REASON_NONE);
 }
 
@@ -335,7 +337,7 @@ test_busy_script(void **state)
 	if (error == 0)
 		skip(); /* this kernel does not mind */
 	assert_int_equal(error, ETXTBSY);
-	start_diagnose("/bin/sh", "./script", error, &f);
+	start_diagnose("/bin/sh", "./script", error, &us, &f);
 	assert_failure(&f, "./script", REASON_SCRIPT_BUSY, "./script: ");
 }
 
@@ -357,7 +359,7 @@ test_environment_too_large(void **state)
 	assert_int_equal(start("/bin/true", argv, envp, stdio, &at_exec), -1);
 	assert_int_equal(errno, E2BIG);
 	assert_int_equal(at_exec, 1);
-	start_diagnose("/bin/true", "/bin/true", E2BIG, &f);
+	start_diagnose("/bin/true", "/bin/true", E2BIG, &us, &f);
 	assert_failure(&f, "true", REASON_ENVIRONMENT_TOO_LARGE, "parameters");
 	free(large);
 }
@@ -380,7 +382,7 @@ test_failures_before_exec(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-		start_diagnose("/bin/sh", "/s", errors[i].error, &f);
+		start_diagnose("/bin/sh", "/s", errors[i].error, &us, &f);
 		assert_failure(&f, "/s", errors[i].reason, "/s: ");
 	}
 	assert_int_equal(start("/bin/true", argv, argv + 1, bad, &at_exec), -1);

@@ -172,7 +172,10 @@ test_warnings(void **state)
 	    "[a]\nlisten = /tmp/a\nuser = daemon\n[a /]\nroot = /\n"
 	    "[b]\nlisten = /tmp/b\nuser = nobody\n[b /]\nroot = /\n"
 	    "[c]\nlisten = /tmp/c\nuser = daemon\n[c /]\nroot = /\n"
-	    "[d]\nlisten = /tmp/d\nuser = root\n[d /]\nroot = /\n";
+	    "[d]\nlisten = /tmp/d\nuser = root\n[d /]\nroot = /\n"
+	    "[a /p]\nwsgi = /bin/sh\nhandler.py = /bin/cat\n"
+	    "[a /q]\nwsgi = /bin/sh\nhandler.sh = /bin/cat\n"
+	    "[a /r]\nroot = /\nhandler.py = /bin/cat\n";
 	struct buffer warnings = {0};
 	struct config *config;
 
@@ -186,7 +189,12 @@ test_warnings(void **state)
 	assert_non_null(strstr(warnings.data, "t:8: pool 'b' runs its"));
 	assert_non_null(strstr(warnings.data, "t:13: pools 'a' and 'c' have"));
 	assert_non_null(strstr(warnings.data, "t:18: pool 'd' runs its"));
+	assert_non_null(strstr(warnings.data,
+	    "t:23: map [a /p]: its wsgi application is run by handler.py, and "
+	    "/bin/cat is hardly a Python\n"));
 	assert_null(strstr(warnings.data, "t:3: "));
+	assert_null(strstr(warnings.data, "t:26: "));
+	assert_null(strstr(warnings.data, "t:29: "));
 	buffer_fini(&warnings);
 	config_free(config);
 }
