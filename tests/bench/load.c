@@ -2,9 +2,9 @@
  * load: requests over HTTP or SCGI, and how long they take.
  *
  * Closed loop: each client asks again as soon as it is answered, so a slow
- * server is asked less.  Open loop (-r): requests begin at a constant rate,
- * whatever comes back, as from people who know nothing of each other; what one
- * waits because others were late is part of its time.
+ * server is asked less.  Open loop (-r): requests begin at even distances,
+ * whatever comes back, as from people who know nothing of its troubles; what
+ * one waits because others were late is part of its time.
  *
  * A request is good if its response is whole, has the status 200 and is as
  * long as the first good one's.  Times and rates are of those.
