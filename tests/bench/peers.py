@@ -31,6 +31,7 @@ from common import (
     wait_for,
 )
 from processes import family_of, own_cpu_seconds, resident_kib, title
+from ratios import alone
 from rounds import Failed
 
 TEMPLATES = TOP / "tests" / "peers"
@@ -111,6 +112,14 @@ def all_peers(programs):
         else:
             out.append(peer)
     return out
+
+
+def addresses(peers):
+    """{contestant: (peer, where to ask it)}: all over HTTP, ours alone, too, over
+    SCGI at their own socket."""
+    out = {peer.title: (peer, peer.url) for peer in peers}
+    ours = [peer for peer in peers if peer.is_ours]
+    return out | {alone(peer.title): (peer, f"unix:{peer.socket}") for peer in ours}
 
 
 class Site:

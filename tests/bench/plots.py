@@ -9,11 +9,13 @@ import shutil
 import subprocess
 
 from common import progress
-from ratios import BIG, DIRECT_PEERS, EXEC, FORK, NGINX_PEERS
+from ratios import BIG, DIRECT_PEERS, EXEC, FORK, NGINX_PEERS, alone
 from rounds import figure
 
 NAMES = (FORK, EXEC, *NGINX_PEERS, *DIRECT_PEERS)
+ALONE = {alone(FORK): "fork server, alone", alone(EXEC): alone(EXEC)}
 BARS = {FORK: "#0053a0", EXEC: "#3d8fdd"}
+BARS |= {alone(name): BARS[name] for name in (FORK, EXEC)}
 BARS |= {name: "#8a8f98" for name in NGINX_PEERS}
 BARS |= {name: "#c3c7ce" for name in DIRECT_PEERS}
 HEAD = """
@@ -128,7 +130,7 @@ def bar_panel(rows, names, key, form, over, has_names):
     """Bars from the left, with the value behind each."""
     data = list(bar_rows(rows, names, key, form))
     limit = max(high for _, _, _, high, _, _ in data) or 1
-    ticks = ", ".join(f'"{name}" {-n}' for n, name in enumerate(names))
+    ticks = ", ".join(f'"{ALONE.get(name, name)}" {-n}' for n, name in enumerate(names))
     named = f"set ytics ({ticks}) scale 0 textcolor '#222222'\n"
     return (
         block("d", data)
@@ -142,9 +144,9 @@ def bar_panel(rows, names, key, form, over, has_names):
     )
 
 
-def draw_bars(figures, path, title, panels, columns, over=WHISKERS):
+def draw_bars(figures, path, title, panels, columns, over=WHISKERS, order=NAMES):
     """`panels`: (title, {name: row}, key, how to write a summary)."""
-    names = [n for n in NAMES if any(n in rows for _, rows, _, _ in panels)]
+    names = [n for n in order if any(n in rows for _, rows, _, _ in panels)]
     lines = -(-len(panels) // columns)
     bar = 17 * len(names)
     step = (1000 - LABELS) / columns
@@ -202,7 +204,8 @@ def draw_overload(figures, path):
         ("other errors, %", "other_share"),
     ):
         panels.append((text, scaled(rows, key, 100), key, written("{:.0f} %")))
-    draw_bars(figures, path, "Asked for twice the capacity, C program", panels, 4)
+    title = "Asked for twice the capacity, C program"
+    draw_bars(figures, path, title, panels, 4, order=(*ALONE, *NAMES))
 
 
 def draw_transfers(figures, path):

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 
+from peers import addresses
 from processes import proportional_kib, resident_kib
 from rounds import Failed, Workload, how_it_failed
 
@@ -32,18 +33,18 @@ def goodput_of_what_is_left(peak, flood):
     return flood["rate"] / peak["rate"] / left
 
 
-def measure_overload(site, peer, seconds):
+def measure_overload(site, peer, address, seconds):
     """An open loop at 70 % of the capacity, then at twice the capacity."""
-    peak = site.load(peer.url, HELLO, "-c", PEAK_CLIENTS, "-d", seconds)
+    peak = site.load(address, HELLO, "-c", PEAK_CLIENTS, "-d", seconds)
     if not peak["good"]:
         raise Failed(how_it_failed(peak))
     # Until the queues are full, which is not what lasts.
     filling = min(max(QUEUES / peak["rate"], 0.5), 5)
     modest_rate, flood_rate = peak["rate"] * MODEST_SHARE, peak["rate"] * OVERLOAD
     options = ("-c", OPEN_CLIENTS, "-w", 0.5, "-d", seconds + 0.5)
-    modest = site.load(peer.url, HELLO, "-r", modest_rate, *options)
+    modest = site.load(address, HELLO, "-r", modest_rate, *options)
     options = ("-c", OPEN_CLIENTS, "-w", filling, "-d", seconds + filling)
-    flood = site.load(peer.url, HELLO, "-r", flood_rate, *options)
+    flood = site.load(address, HELLO, "-r", flood_rate, *options)
     site.settle(peer)
     asked = flood["asked"]
     busy = flood["statuses"].get("503", 0)
@@ -71,8 +72,8 @@ def overload_workloads(site, peers, seconds):
         Workload(
             "overload",
             {
-                peer.title: lambda p=peer: measure_overload(site, p, seconds)
-                for peer in peers
+                title: lambda p=peer, a=address: measure_overload(site, p, a, seconds)
+                for title, (peer, address) in addresses(peers).items()
             },
         )
     ]

@@ -4,6 +4,7 @@ import os
 
 import material
 from common import run_json
+from peers import addresses
 from rounds import Failed, Workload, how_it_failed
 
 CLIENTS = 16
@@ -52,16 +53,9 @@ def program_workloads(site, peers, seconds):
         if need and need not in site.there:
             continue
         measures = {
-            peer.title: lambda p=peer, u=uri: measure_load(
-                site, p.url, u, CLIENTS, seconds
-            )
-            for peer in peers
+            title: lambda a=address, u=uri: measure_load(site, a, u, CLIENTS, seconds)
+            for title, (_, address) in addresses(peers).items()
         }
-        for peer in peers:
-            if peer.is_ours:
-                measures[f"{peer.title}, alone"] = lambda p=peer, u=uri: measure_load(
-                    site, f"unix:{p.socket}", u, CLIENTS, seconds
-                )
         measures["posix_spawn loop"] = lambda u=uri: measure_spawn(site, u, seconds)
         out.append(Workload(name, measures))
     return out

@@ -9,6 +9,12 @@ PEERS = NGINX_PEERS + DIRECT_PEERS
 EXEC, FORK = OURS = ("scgid", "scgid fork server")
 LIMIT = "posix_spawn loop"
 
+
+def alone(name):
+    """One of ours that is asked over SCGI at its own socket, without nginx."""
+    return f"{name}, alone"
+
+
 # What is compared, whose rate, against the best of whom, and the least that it
 # has to be for each workload.
 RATES = (
@@ -24,14 +30,14 @@ RATES = (
         DIRECT_PEERS,
         {"C": 1.0, "shell": 1.0},
     ),
-    ("exec alone : bare loop", f"{EXEC}, alone", [LIMIT], {"C": 0.85, "shell": 0.85}),
+    ("exec alone : bare loop", alone(EXEC), [LIMIT], {"C": 0.85, "shell": 0.85}),
     (
         "fork server : best peer behind the same nginx",
         FORK,
         NGINX_PEERS,
         {"C": 3, "shell": 3, "perl": 5, "Python": 10},
     ),
-    ("fork server alone : bare loop", f"{FORK}, alone", [LIMIT], {"C": 2, "shell": 2}),
+    ("fork server alone : bare loop", alone(FORK), [LIMIT], {"C": 2, "shell": 2}),
     (
         "fork server : fcgiwrap",
         FORK,
@@ -101,8 +107,8 @@ def rate_ratios(part):
             ):
                 other = best_of(rows, others, "rate")
                 mine[f"{name} : {text}"] = ratio_of(rows, name, other, "rate")
-            mine[f"{name}, alone : {LIMIT}"] = ratio_of(
-                rows, f"{name}, alone", LIMIT, "rate"
+            mine[f"{alone(name)} : {LIMIT}"] = ratio_of(
+                rows, alone(name), LIMIT, "rate"
             )
     return out
 
@@ -171,8 +177,9 @@ def rate_targets(part):
 def overload_targets(part):
     for rows in part.values():
         for name in OURS:
-            for entry in OVERLOAD if name in rows else ():
-                yield figure_target(rows[name], short(name), entry)
+            for row, where in ((alone(name), "alone"), (name, "behind nginx")):
+                for entry in OVERLOAD if row in rows else ():
+                    yield figure_target(rows[row], f"{short(name)} {where}", entry)
 
 
 def transfer_targets(part):

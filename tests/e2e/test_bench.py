@@ -26,6 +26,7 @@ import flatness  # noqa: E402
 import mixture  # noqa: E402
 import peers  # noqa: E402
 import plots  # noqa: E402
+import pressure  # noqa: E402
 import publish  # noqa: E402
 import ratios  # noqa: E402
 import rounds  # noqa: E402
@@ -196,6 +197,15 @@ def test_targets():
     assert set(found) == {nginx["name"], direct["name"]}
 
 
+def test_overload_targets():
+    """Behind nginx and alone, each with its own verdict."""
+    tails = {"scgid": (2, 4, 5), "scgid, alone": (1, 9, 2), "fcgiwrap": (1, 1, 1)}
+    rows = rows_of("modest_tail", tails)
+    found = ratios.targets_of({"overload": {"overload": rows}})
+    verdicts = {row["of"]: row["met"] for row in found if "p99" in row["name"]}
+    assert verdicts == {"exec alone": True, "exec behind nginx": False}
+
+
 def test_transfer_targets():
     rows = rows_of("seconds", {"scgid": (2, 2), "uWSGI": (3, 1.8), "fcgiwrap": (9, 9)})
     found = ratios.targets_of({"transfers": {ratios.BIG: rows}})
@@ -262,6 +272,21 @@ def site():
     one = peers.Site(reachable_build("SCGID_BUILD_RELEASE"), tools, quick=True)
     yield one
     one.close()
+
+
+def test_overload(site):
+    """Each of ours behind nginx and alone; what is too much is told at once."""
+    names = ("scgid", "fork-server")
+    site.start_peers([p for p in peers.all_peers(site.programs) if p.name in names])
+    workloads = pressure.overload_workloads(site, site.peers, 0.3)
+    rows = rounds.interleave("overload", workloads, 1)["overload"]
+    site.stop_peers()
+    ours = [peer.title for peer in site.peers]
+    assert list(rows) == ours + [f"{title}, alone" for title in ours]
+    for name, row in rows.items():
+        assert "failed" not in row and row["hangs"]["median"] == 0, name
+        assert row["goodput"]["median"] > 0, name
+        assert row["modest_p99_ms"]["median"] > 0, name
 
 
 def test_spare(site):
