@@ -9,7 +9,9 @@
  * FORK_SLOTS struct fork_slot, SOCKET + 2 an eventfd, the bell.  The runner,
  * the script that prepares a python or a perl, finds SOCKET alone in
  * RUNNER_VARIABLE, and sets that to "ready" before the fork() that is to serve;
- * to "ready, frees" if it will free variables that it finds in environ.
+ * to "ready, frees" if it will free variables that it finds in environ.  Behind
+ * that may be the address of a count (a size_t; in hexadecimal), which then is
+ * made one higher.
  *
  * Messages begin with one of enum fork_message.
  *

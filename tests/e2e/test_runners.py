@@ -158,6 +158,19 @@ def test_openssl_does_not_clean_up(start):
     assert reply.status == 200 and reply.body == b"hello\n" and not reply.broken
 
 
+TREE = """#!/usr/bin/perl
+use strict;
+use B;
+print "Content-Type: text/plain\\n\\n", B::main_root()->targ, "\\n";
+"""
+
+
+def test_perl_keeps_its_tree(one):
+    """Its end would copy all of it, to free it; so it is held once more."""
+    path = script(one, "perl", "-tree", TREE)
+    assert forked(one, "perl", path) == ["2\n"]
+
+
 @pytest.mark.parametrize("kind", DICE)
 def test_random_state(one, kind):
     path = script(one, kind, "-dice", DICE[kind])
