@@ -96,10 +96,11 @@ bool fork_process_has(const struct fork_process *p, pid_t pid);
 void fork_process_done(struct fork_process *p);
 
 /*
- * fork_process_reaped: `pid` is reaped.  True if it was a worker of this, and
- * then *id its request, 0 if it had none.
+ * fork_process_reaped: `pid` is reaped, with this wait status.  True if it was
+ * a worker of this, and then *id its request, 0 if it had none.
  */
-bool fork_process_reaped(struct fork_process *p, pid_t pid, uint32_t *id);
+bool fork_process_reaped(
+    struct fork_process *p, pid_t pid, int status, uint32_t *id);
 
 /* What a message of a fork server, or of a worker of one, may be. */
 struct fork_received {

@@ -293,7 +293,7 @@ fork_servers_reaped(
 			process_ended(l, p, status);
 			return NULL;
 		}
-		if (!fork_process_reaped(p, pid, &id))
+		if (!fork_process_reaped(p, pid, status, &id))
 			continue;
 		if (id == 0 && known == NULL)
 			count_death(l, p);

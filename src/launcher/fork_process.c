@@ -317,7 +317,7 @@ fork_process_done(struct fork_process *p)
 }
 
 bool
-fork_process_reaped(struct fork_process *p, pid_t pid, uint32_t *id)
+fork_process_reaped(struct fork_process *p, pid_t pid, int status, uint32_t *id)
 {
 	volatile struct fork_slot *slot = slot_of(p, pid);
 	const uint64_t one = 1;
@@ -329,8 +329,9 @@ fork_process_reaped(struct fork_process *p, pid_t pid, uint32_t *id)
 	slot->pid = 0;
 	if (*id != 0)
 		fork_process_done(p);
-	/* It waits for a spare worker that is there no more. */
-	if (*id == 0 && write(p->bell, &one, sizeof(one)) == -1)
+	/* A spare worker is gone, and may have had no time to ring itself. */
+	if ((*id == 0 || WIFSIGNALED(status)) &&
+	    write(p->bell, &one, sizeof(one)) == -1)
 		return true;
 	return true;
 }

@@ -223,6 +223,7 @@ test_slots(void **state)
 	struct fork_process *p = start();
 	const int32_t strangers[] = {
 	    0, 1, -1, INT32_MIN, INT32_MAX, (int32_t)getppid()};
+	uint64_t rings;
 	uint32_t id;
 
 	(void)state;
@@ -237,15 +238,20 @@ test_slots(void **state)
 	assert_int_equal(fork_process_find(p, 7), p->pid);
 	assert_int_equal(fork_process_find(p, 8), 0);
 	assert_true(fork_process_has(p, p->pid));
-	assert_true(fork_process_reaped(p, p->pid, &id));
+	assert_true(fork_process_reaped(p, p->pid, 0, &id));
 	assert_int_equal(id, 7);
 	assert_int_equal(p->running, 0);
 	assert_int_equal(p->slots[0].pid, 0);
-	assert_false(fork_process_reaped(p, p->pid, &id));
+	assert_false(fork_process_reaped(p, p->pid, 0, &id));
 	/* More ends than beginnings. */
 	p->slots[0] = (struct fork_slot){p->pid, 9};
-	assert_true(fork_process_reaped(p, p->pid, &id));
+	assert_true(fork_process_reaped(p, p->pid, 0, &id));
 	assert_int_equal(p->running, 0);
+	/* It rang itself, unless it was killed before. */
+	assert_int_equal(read(p->bell, &rings, sizeof(rings)), -1);
+	p->slots[0] = (struct fork_slot){p->pid, 10};
+	assert_true(fork_process_reaped(p, p->pid, SIGKILL, &id));
+	assert_int_equal(read(p->bell, &rings, sizeof(rings)), sizeof(rings));
 	finish(p);
 }
 
