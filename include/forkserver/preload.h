@@ -64,8 +64,8 @@ struct preload {
 	size_t environment_count;
 	char *title; /* the memory of argv */
 	size_t title_size;
-	bool had_early_handler; /* one for the end, from before main's object */
-	void (*loader_finish)(void); /* at the end of a process */
+	bool had_early_handler;	     /* a library registered one for the end */
+	void (*loader_finish)(void); /* what the loader does at the end */
 	const void *auxiliary;	     /* what stands behind the variables */
 	size_t auxiliary_size; /* in bytes; 0: more than we have room for */
 };

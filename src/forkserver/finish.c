@@ -23,10 +23,10 @@ static struct preload_object *objects;
 static size_t object_count;		  /* 0: the loader has to do it */
 static const struct preload_object *busy; /* has something to do; or NULL */
 
+#if defined(__x86_64__) && defined(__LP64__)
 #define ANY  -1
 #define ANY4 ANY, ANY, ANY, ANY
 
-#if defined(__x86_64__) && defined(__LP64__)
 /* endbr64, which may stand before all others. */
 static const short landing[] = {0xf3, 0x0f, 0x1e, 0xfa};
 /* _fini of crti.o */

@@ -7,7 +7,7 @@
  * library: __libc_start_main, to wait where main would begin; fork, to wait
  * where a runner calls it; _exit, for the way in which a runner ends;
  * __register_atfork, to know the handlers that a fork must call; __cxa_atexit,
- * to leave out a costly one.
+ * to leave out a costly one, and to know of those of libraries.
  *
  * For Linux with the GNU C library.
  */

@@ -24,7 +24,7 @@ static bool
 is_read_at_start(const char *variable)
 {
 	static const char prefixes[][8] = {
-	    "LANG", "LC_", "HOME", "PYTHON", "PERL"};
+	    "LANG", "LC_", "HOME=", "PYTHON", "PERL"};
 
 	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
 		if (strncmp(variable, prefixes[i], strlen(prefixes[i])) == 0)

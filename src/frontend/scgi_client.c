@@ -9,7 +9,6 @@
 #include <sys/un.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,21 +91,15 @@ scgi_client_parse_target(struct scgi_target *target, const char *text)
 int
 scgi_client_connect(const struct scgi_target *target)
 {
-	int fd = socket(target->address.ss_family, SOCK_STREAM, 0);
+	int fd = socket(target->address.ss_family,
+	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	if (fd == -1)
-		return -1;
-	if (fcntl(fd, F_SETFD, FD_CLOEXEC) == -1 ||
-	    fd_set_nonblocking(fd) == -1)
-		goto fail;
-	if (connect(fd, (const struct sockaddr *)&target->address,
+	if (fd != -1 &&
+	    connect(fd, (const struct sockaddr *)&target->address,
 		target->length) == -1 &&
 	    errno != EINPROGRESS && errno != EINTR)
-		goto fail;
+		fd_close(&fd);
 	return fd;
-fail:
-	fd_close(&fd);
-	return -1;
 }
 
 static int

@@ -316,11 +316,20 @@ fork_process_done(struct fork_process *p)
 		p->running--;
 }
 
+/* Wakes a fork server that may have to make a spare worker. */
+static void
+ring(const struct fork_process *p)
+{
+	const uint64_t one = 1;
+	ssize_t n = write(p->bell, &one, sizeof(one));
+
+	(void)n; /* -1: it has not heard the last yet */
+}
+
 bool
 fork_process_reaped(struct fork_process *p, pid_t pid, int status, uint32_t *id)
 {
 	volatile struct fork_slot *slot = slot_of(p, pid);
-	const uint64_t one = 1;
 
 	if (slot == NULL)
 		return false;
@@ -330,9 +339,8 @@ fork_process_reaped(struct fork_process *p, pid_t pid, int status, uint32_t *id)
 	if (*id != 0)
 		fork_process_done(p);
 	/* A spare worker is gone, and may have had no time to ring itself. */
-	if ((*id == 0 || WIFSIGNALED(status)) &&
-	    write(p->bell, &one, sizeof(one)) == -1)
-		return true;
+	if (*id == 0 || WIFSIGNALED(status))
+		ring(p);
 	return true;
 }
 

@@ -59,21 +59,6 @@ finish_soon(struct client *c, enum outcome outcome)
 	watch(c, EV_TIMEOUT);
 }
 
-/* What scgi_client_connect does, in half as many system calls. */
-static int
-connect_to(const struct scgi_target *target)
-{
-	int fd =
-	    socket(target->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
-
-	if (fd != -1 &&
-	    connect(fd, (const struct sockaddr *)&target->address,
-		target->length) == -1 &&
-	    errno != EINPROGRESS && errno != EINTR)
-		fd_close(&fd);
-	return fd;
-}
-
 static void open_connection(struct client *c);
 
 /*
@@ -116,7 +101,7 @@ open_connection(struct client *c)
 {
 	c->reused = false;
 	c->sent = 0;
-	c->fd = connect_to(&c->plan->target);
+	c->fd = scgi_client_connect(&c->plan->target);
 	if (c->fd == -1)
 		finish_soon(c, OUTCOME_REFUSED);
 	else if (c->plan->target.address.ss_family == AF_UNIX)

@@ -158,6 +158,25 @@ def test_openssl_does_not_clean_up(start):
     assert reply.status == 200 and reply.body == b"hello\n" and not reply.broken
 
 
+AT_FORK = """#!/usr/bin/python3
+import at_fork, os
+print("Content-Type: text/plain\\n\\n%s %s" % (at_fork.seen, len(os.environ) > 9))
+"""
+SEES = """import os
+seen = []
+os.register_at_fork(after_in_child=lambda: seen.append(len(os.environ)))
+"""
+
+
+def test_python_at_fork(one):
+    """What registers when it is imported ahead is called, and sees no variables."""
+    one.script("at_fork.py", SEES, interpreter=None)
+    path = script(one, "python", "-at-fork", AT_FORK)
+    forked(one, "python", path)
+    wait_learned(one, path)
+    assert forked(one, "python", path) == ["[0] True\n"]
+
+
 TREE = """#!/usr/bin/perl
 use strict;
 use B;

@@ -78,6 +78,21 @@ hear(struct fork_process *p, struct fork_received *r)
 	return result;
 }
 
+static struct start_command
+command_of(char *const *argv, char *const *envp)
+{
+	static const struct limits limits;
+	static int stdio[3];
+
+	stdio[0] = stdio[1] = stdio[2] = here;
+	return (struct start_command){.path = "/x/name",
+	    .argv = argv,
+	    .envp = envp,
+	    .directory = here,
+	    .stdio = stdio,
+	    .limits = &limits};
+}
+
 static int
 send_one(struct fork_process *p, uint32_t id)
 {
@@ -85,14 +100,7 @@ send_one(struct fork_process *p, uint32_t id)
 	    (char *)(uintptr_t) "", (char *)(uintptr_t) "c", NULL};
 	static char *const envp[] = {
 	    (char *)(uintptr_t) "A=1", (char *)(uintptr_t) "B=", NULL};
-	const int stdio[3] = {here, here, here};
-	const struct limits limits = {0};
-	const struct start_command command = {.path = "/x/name",
-	    .argv = argv,
-	    .envp = envp,
-	    .directory = here,
-	    .stdio = stdio,
-	    .limits = &limits};
+	const struct start_command command = command_of(argv, envp);
 
 	return fork_process_send(p, id, false, &command);
 }
@@ -103,14 +111,7 @@ test_many_arguments(void **state)
 {
 	static char *argv[FORK_ARGUMENTS_MAX + 2];
 	static char *const envp[] = {NULL};
-	const int stdio[3] = {here, here, here};
-	const struct limits limits = {0};
-	const struct start_command command = {.path = "/x/name",
-	    .argv = argv,
-	    .envp = envp,
-	    .directory = here,
-	    .stdio = stdio,
-	    .limits = &limits};
+	const struct start_command command = command_of(argv, envp);
 	struct fork_process *p = start();
 
 	(void)state;
