@@ -12,12 +12,14 @@
 #include <link.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "launcher/fork_protocol.h"
 
 #define PRELOAD_HANDLERS_MAX 64
 #define PRELOAD_FILES_MAX    64
 #define PRELOAD_OBJECTS_MAX  1024
+#define PRELOAD_TEXTS_MAX    1024
 
 /* Of the auxiliary vector, in pointers. */
 #define PRELOAD_AUXILIARY_MAX 128
@@ -45,6 +47,13 @@ struct preload_object {
 	void (**functions)(void); /* DT_FINI_ARRAY; the last one comes first */
 	size_t function_count;
 	void (*last)(void); /* DT_FINI, or NULL */
+};
+
+/* A mapping of a file that nobody writes to. */
+struct preload_text {
+	uintptr_t start;
+	size_t pages;
+	size_t first; /* the number of its first page, among all */
 };
 
 struct preload {
@@ -102,6 +111,20 @@ void preload_show(const struct prctl_mm_map *map);
  */
 void preload_note_objects(struct preload_object *room);
 void preload_finish(void);
+
+/* preload_is_single_threaded: false, too, if that is not known. */
+bool preload_is_single_threaded(void);
+
+/*
+ * preload_learn_pages: before the first fork, in the fork server; with room for
+ * PRELOAD_TEXTS_MAX, which is kept.  preload_note_pages: at the end of a
+ * worker: these are the pages it needed; `is_flushed` if stdio is flushed next.
+ * preload_map_pages: before a fork: when enough is known, have workers find
+ * them present.
+ */
+void preload_learn_pages(struct preload_text *room);
+void preload_note_pages(bool is_flushed);
+void preload_map_pages(void);
 
 /*
  * preload_note_variables: at the start.

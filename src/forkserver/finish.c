@@ -114,14 +114,19 @@ preload_note_objects(struct preload_object *room)
 		object_count = n;
 }
 
+bool
+preload_is_single_threaded(void)
+{
+	return &__libc_single_threaded != NULL && __libc_single_threaded;
+}
+
 /* Other namespaces, which dlmopen(3) makes, are told of by the version. */
 static bool
 are_the_same(void)
 {
 	const struct link_map *m = _r_debug.r_map;
 
-	if (&__libc_single_threaded == NULL || !__libc_single_threaded ||
-	    _r_debug.r_version > 1)
+	if (!preload_is_single_threaded() || _r_debug.r_version > 1)
 		return false;
 	for (size_t i = 0; i < object_count; i++, m = m->l_next)
 		if (m == NULL || m != objects[i].map ||
@@ -131,8 +136,8 @@ are_the_same(void)
 	return m == NULL;
 }
 
-void
-preload_finish(void)
+static void
+finish_objects(void)
 {
 	if (object_count == 0 || !are_the_same()) {
 		preload.loader_finish();
@@ -144,4 +149,11 @@ preload_finish(void)
 		busy->functions[i]();
 	if (busy->last != NULL)
 		busy->last();
+}
+
+void
+preload_finish(void)
+{
+	finish_objects();
+	preload_note_pages(true);
 }

@@ -13,8 +13,6 @@
  */
 #include "forkserver/preload.h"
 
-#include <sys/syscall.h>
-
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <link.h>
@@ -23,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "forkserver/call.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -219,8 +219,9 @@ _exit(int status)
 {
 	if ((status & ~0xFF) == RUNNER_EXIT && preload.mode == FORK_AT_FORK)
 		exit(status & 0xFF);
+	preload_note_pages(false);
 	for (;;)
-		syscall(SYS_exit_group, status);
+		call(SYS_exit_group, status, 0, 0, 0, 0);
 }
 
 static int

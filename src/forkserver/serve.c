@@ -56,6 +56,7 @@ static struct {
 	} message;
 	char *many[VARIABLES_AT + FORK_STRINGS_MAX + 2 + PRELOAD_AUXILIARY_MAX];
 	struct preload_object objects[PRELOAD_OBJECTS_MAX];
+	struct preload_text texts[PRELOAD_TEXTS_MAX];
 } * request;
 
 static void
@@ -109,6 +110,7 @@ fork_sibling(volatile struct fork_slot *slot)
 	    CLONE_CHILD_CLEARTID | SIGCHLD;
 	pid_t pid;
 
+	preload_map_pages();
 	call_prepare_handlers();
 #if defined(__s390__)
 	pid = (pid_t)call(SYS_clone, 0, flags, POINTER(&slot->pid),
@@ -482,6 +484,7 @@ preload_serve(int *argc)
 	preload_note_image(&request->map);
 	preload_note_objects(request->objects);
 	prepare();
+	preload_learn_pages(request->texts);
 	errno = 0;
 	if (preload.spare > 0)
 		serve_with_spares();

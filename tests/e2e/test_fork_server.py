@@ -8,13 +8,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
 
 from conftest import STANDARD_POOL
 from harness.client import wait_for
-from harness.daemon import Scgid
+from harness.daemon import Scgid, title
 
 MAPS = {
     "/exec": {"root": "{cgi}", "handler.tst": "/usr/bin/perl", "index": "no"},
@@ -230,7 +231,7 @@ def test_process_state(field, body):
 
 
 def test_no_trace_in_memory_but_the_library(field):
-    """Its mappings are those of exec, and the library."""
+    """Its mappings are those of exec, and the library; the first have notes."""
     field.script(
         "maps.pl",
         "#!/usr/bin/perl\nprint qq(Content-Type: a/b\\n\\n); open F, '/proc/self/maps'; while (<F>) { print $1, qq(\\n) if m{(/\\S+)} and !$seen{$1}++ }",
@@ -238,7 +239,7 @@ def test_no_trace_in_memory_but_the_library(field):
     plain = field.request("/exec/maps.pl").body.split()
     for prefix in ("/fork/", "/wait/"):
         forked = warm(field, prefix + "maps.pl").body.split()
-        more = [n for n in forked if n not in plain]
+        more = [n for n in forked if n not in plain and n != b"/dev/zero"]
         assert len(more) == 1 and more[0].endswith(b"/preload.so"), more
         assert not [n for n in plain if n not in forked]
 
@@ -779,6 +780,126 @@ def test_end_with_a_thread(field):
         "if (pthread_create(&thread, NULL, wait_long, NULL) != 0) return 2;",
     )
     assert compare(field, "thread").body.endswith(b"handler\nend of the program\n")
+
+
+# Pages of program text.
+
+ENOUGH = 10  # requests: then it is known what workers touch
+AT_MOST = 70  # though hardly any tells
+
+
+def texts_of(pid):
+    """What smaps says of each mapping that is only read: (path, fields)."""
+    out = []
+    with open("/proc/%d/smaps" % pid) as smaps:
+        for line in smaps:
+            if re.match("[0-9a-f]+-[0-9a-f]+ ", line):
+                parts = line.split()
+                is_text = parts[1][1] == "-" and parts[-1].startswith("/")
+                fields = {"access": parts[1]}
+                if is_text:
+                    out.append((parts[-1], fields))
+            else:
+                name, _, value = line.partition(":")
+                fields[name] = value.split()
+    return out
+
+
+def server_of(one, name):
+    (pid,) = [p for p in one.fork_servers() if title(p).endswith("/" + name)]
+    return pid
+
+
+def split_texts(pid):
+    return [path for path, fields in texts_of(pid) if "dd" in fields["VmFlags"]]
+
+
+def is_mapped_ahead(pid):
+    """The code of the C library: a private page, and others that were touched."""
+    code = [
+        fields
+        for path, fields in texts_of(pid)
+        if "/libc" in path and fields["access"] == "r-xp"
+    ]
+    return (
+        len(code) == 1
+        and int(code[0]["Anonymous"][0]) > 0
+        and int(code[0]["Rss"][0]) < 400
+    )
+
+
+@pytest.mark.parametrize("prefix", ["/fork/", "/wait/"])
+def test_pages_that_workers_touch(field, prefix):
+    """And no others are present in a fork server that knows them."""
+    name = "pages%s" % prefix[1:-1]
+    field.compiled(name, MAIN)
+    assert warm(field, prefix + name).body == b"main\n"
+    pid = server_of(field, name)
+    assert split_texts(pid) and not is_mapped_ahead(pid)
+    for _ in range(ENOUGH):
+        assert field.request(prefix + name).body == b"main\n"
+    wait_for(lambda: is_mapped_ahead(pid), "the pages", 5.0)
+    assert not split_texts(pid)
+    for _ in range(ENOUGH):
+        assert field.request(prefix + name).body == b"main\n"
+
+
+def test_pages_of_what_never_tells(field):
+    """It ends without the C library: what is split becomes whole again."""
+    field.compiled(
+        "untold",
+        HEADER
+        + "#include <sys/syscall.h>\n"
+        + MAIN.replace("return 0", "fflush(stdout); syscall(SYS_exit_group, 0)"),
+    )
+    warm(field, "/fork/untold")
+    pid = server_of(field, "untold")
+    assert split_texts(pid)
+    for _ in range(AT_MOST):
+        assert field.request("/fork/untold").body == b"main\n"
+    assert not split_texts(pid) and not is_mapped_ahead(pid)
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_text_that_was_written_to(field, when):
+    """By a constructor, or by a debugger between two requests."""
+    name = "written-%s" % when
+    field.compiled(
+        name,
+        HEADER
+        + "#include <stdint.h>\n#include <sys/mman.h>\n"
+        + "static const int value = 1;\n"
+        + "__attribute__((constructor)) static void c(void) { if (%d) {"
+        % (when == "before")
+        + " char *page = (char *)((uintptr_t)&value & ~4095UL);"
+        + " if (mprotect(page, 4096, PROT_READ | PROT_WRITE) != 0) _exit(1);"
+        + " *(int *)(uintptr_t)&value = 2; mprotect(page, 4096, PROT_READ); } }\n"
+        + 'int main(void) { printf("Content-Type: a/b\\n\\n%d %p\\n", *(const volatile int *)&value, (void *)&value); return 0; }',
+    )
+    number, address = warm(field, "/fork/" + name).body.split()
+    assert number == (b"2" if when == "before" else b"1")
+    if when == "between":
+        pid = server_of(field, name)
+        with open("/proc/%d/mem" % pid, "r+b", buffering=0) as memory:
+            memory.seek(int(address, 16))
+            memory.write((2).to_bytes(4, sys.byteorder))
+    for _ in range(2 * ENOUGH):
+        assert field.request("/fork/" + name).body.split()[0] == b"2"
+
+
+def test_end_while_a_thread_holds_stdout(field):
+    """Which exit does not wait for, so we must not either."""
+    field.compiled(
+        "holds",
+        HEADER
+        + "#include <pthread.h>\n"
+        + "static int held[2];\n"
+        + 'static void *hold(void *unused) { flockfile(stdout); if (write(held[1], "x", 1) == 1) pause(); return unused; }\n'
+        + "int main(void) { pthread_t t; char b; if (pipe(held) != 0) return 1;"
+        + ' puts("Content-Type: a/b\\n\\nmain"); if (pthread_create(&t, NULL, hold, NULL) != 0 || read(held[0], &b, 1) != 1) return 1; return 0; }',
+    )
+    for _ in range(3):
+        assert compare(field, "holds").body == b"main\n"
 
 
 def test_constructor_that_runs_a_program(field):
