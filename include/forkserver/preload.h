@@ -60,7 +60,7 @@ struct preload {
 	enum fork_mode mode;
 	int socket; /* -1: this process is no fork server */
 	unsigned spare;
-	bool frees; /* the program frees what it finds in environ */
+	bool fills; /* the program fills its environ itself */
 	volatile struct fork_slot *slots;
 	pid_t *thread_id; /* where the C library keeps it */
 	void *robust_list;
@@ -127,16 +127,12 @@ void preload_note_pages(bool is_flushed);
 void preload_map_pages(void);
 
 /*
- * preload_note_variables: at the start.
- *
- * For workers of a runner, when environ is the request's.  preload_leave_block:
- * put what the runner is to do and the variables, the last of which ends before
- * `end`, into a file with the number of our socket.  preload_own_variables:
- * copy them, for a program that frees what it finds there.
+ * preload_note_variables: at the start.  preload_leave_block: in a worker of a
+ * runner: put what the runner is to do and the variables, the last of which
+ * ends before `end`, into a file with the number of our socket.
  */
 void preload_note_variables(void);
-void preload_leave_block(bool learns, const char *end);
-void preload_own_variables(void);
+void preload_leave_block(bool learns, char **variables, const char *end);
 
 /*
  * preload_serve: say hello and serve.  Ends the process when the launcher has

@@ -9,9 +9,9 @@
  * FORK_SLOTS struct fork_slot, SOCKET + 2 an eventfd, the bell.  The runner,
  * the script that prepares a python or a perl, finds SOCKET alone in
  * RUNNER_VARIABLE, and sets that to "ready" before the fork() that is to serve;
- * to "ready, frees" if it will free variables that it finds in environ.  Behind
- * that may be the address of a count (a size_t; in hexadecimal), which then is
- * made one higher.
+ * to "ready, fills" if environ is the runner's own, which it fills in a worker.
+ * Behind that may be the address of a count (a size_t; in hexadecimal), which
+ * then is made one higher.
  *
  * Messages begin with one of enum fork_message.
  *
@@ -27,8 +27,9 @@
  *   LEARNED  worker -> launcher       names of modules, each followed by NUL,
  *                                     that its script imported
  *
- * In a worker of a runner SOCKET is a file: one of enum fork_option, then the
- * name and the value of each variable, each followed by NUL.
+ * In a worker of a runner SOCKET is a file: one of enum fork_option and eight
+ * random hexadecimal digits, then the name and the value of each variable, each
+ * followed by NUL.
  *
  * Workers are children of the launcher, which reaps them.  It learns a pid
  * from the slot, as the request may end before any message could tell.

@@ -86,6 +86,9 @@ my $find_holders = sub {
 };
 
 INIT {
+	# perl would free this block in each worker, piece by piece.
+	my $kept;
+	$kept = [ CORE::__SUB__, \$kept ];
 	local ($@, $!);
 	my $alarm = alarm 0;    # it would end the fork server
 	delete $INC{(__FILE__)};
@@ -95,6 +98,7 @@ INIT {
 	open my $self, '<', '/proc/self/cmdline' or die "cmdline: $!\n";
 	my @command = grep { !/^-M5;BEGIN/ } $read->($self);
 	pop @command;
+	close $self;
 
 	open my $request, '+<&=', $number or die "descriptor $number: $!\n";
 	binmode $request;
@@ -104,10 +108,13 @@ INIT {
 	}
 	my %after = %ENV;
 	my @changes = grep { $changed->(\%after) } keys %{{%before, %after}};
-	$ENV{SCGID_FORK_SERVER} = 'ready, frees' . $find_holders->();
+	my $state = 'ready, fills' . $find_holders->();
+	%ENV = (SCGID_FORK_SERVER => $state);
 	defined fork or die "fork: $!\n";
+	delete $ENV{SCGID_FORK_SERVER};
 
-	my ($option, @variables) = $read->($request);
+	my ($first, @variables) = $read->($request);
+	my ($option, $seed) = $first =~ /(.)(.*)/;    # with taint, too
 	pop @variables;    # behind the last NUL
 	close $request;
 	if ($option eq 'r') {
@@ -116,7 +123,7 @@ INIT {
 		my ($perl, @words) = map { /(.*)/s } $^X, @command;
 		exec { $perl } @words;
 	}
-	%ENV = ();    # one by one, so that the taint of one is not that of all
+	# One by one, so that the taint of one is not that of all.
 	while (my ($name, $value) = splice @variables, 0, 2) {
 		$ENV{$name} = $value;
 	}
@@ -125,7 +132,7 @@ INIT {
 		else                   { delete $ENV{$_} }
 	}
 	$^T = time;
-	srand;
+	srand hex $seed;
 	alarm $alarm if $alarm;
 	if (length $warnings) {
 		local ($,, $\);

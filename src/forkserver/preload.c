@@ -190,7 +190,7 @@ EXPORT pid_t fork(void);
 EXPORT pid_t
 fork(void)
 {
-	static const char frees[] = "ready, frees";
+	static const char fills[] = "ready, fills";
 	const char *state;
 	int argc;
 
@@ -201,9 +201,9 @@ fork(void)
 	state = getenv(RUNNER_VARIABLE);
 	if (state == NULL || strncmp(state, "ready", 5) != 0)
 		return original_fork();
-	preload.frees = strncmp(state, frees, strlen(frees)) == 0;
-	if (preload.frees)
-		hold(state + strlen(frees));
+	preload.fills = strncmp(state, fills, strlen(fills)) == 0;
+	if (preload.fills)
+		hold(state + strlen(fills));
 	preload_serve(&argc);
 	return 0;
 }

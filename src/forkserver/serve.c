@@ -49,6 +49,7 @@ static struct {
 	size_t length;
 	int fds[FORK_FDS];
 	char **arguments; /* in few or in many */
+	char **variables; /* the same */
 	char *few[FEW];
 	union {
 		struct fork_run run;
@@ -246,12 +247,13 @@ unpack_request(void)
 	size_t variable_count = request->message.run.variable_count;
 	char *text = request->message.bytes + sizeof(struct fork_run);
 	char *end = request->message.bytes + request->length;
-	char **variables = place_for(argument_count, variable_count), **at;
+	char **at;
 
 	if (argument_count == 0 || argument_count > FORK_ARGUMENTS_MAX ||
 	    variable_count > FORK_STRINGS_MAX || end[-1] != '\0')
 		return false;
-	at = request->arguments = variables - argument_count - 1;
+	request->variables = place_for(argument_count, variable_count);
+	at = request->arguments = request->variables - argument_count - 1;
 	for (size_t i = 0; i < argument_count + variable_count; i++) {
 		if (i == argument_count)
 			*at++ = NULL;
@@ -264,11 +266,11 @@ unpack_request(void)
 		*at++ = NULL;
 	*at++ = NULL;
 	memcpy(at, preload.auxiliary, preload.auxiliary_size);
-	if (environ != variables)
-		environ = variables;
+	if (!preload.fills && environ != request->variables)
+		environ = request->variables;
 	set_names(request->arguments[0], request->message.run.name);
 	preload_describe(&request->map, request->arguments[0],
-	    variable_count > 0 ? variables[0] : end, end);
+	    variable_count > 0 ? request->variables[0] : end, end);
 	return true;
 }
 
@@ -287,6 +289,7 @@ become_worker(void)
 	close_request();
 	if (preload.mode == FORK_AT_FORK) {
 		preload_leave_block(request->message.run.learns,
+		    request->variables,
 		    request->message.bytes + request->length);
 		first += request->message.run.learns ? 2 : 1;
 	}
@@ -296,11 +299,8 @@ become_worker(void)
 	if (limits_apply(&request->message.run.limits) == -1)
 		_exit(127);
 	/* Only a runner's fork() asks again; a page less is written to. */
-	if (preload.mode == FORK_AT_FORK) {
+	if (preload.mode == FORK_AT_FORK)
 		preload.socket = -1;
-		if (preload.frees)
-			preload_own_variables();
-	}
 	/* Where nothing can have set it, to look is a page more. */
 	if (preload.mode == FORK_AT_FORK || preload.spare > 0 ||
 	    preload.file_count > 0 || preload.handler_count > 0)

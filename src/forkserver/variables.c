@@ -7,11 +7,14 @@
 #include <sys/uio.h>
 
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "forkserver/call.h"
+
+#define SEED_LENGTH 8
 
 extern char **environ;
 
@@ -58,11 +61,11 @@ had_at_start(const char *variable)
 
 /* Whether the interpreter would have started otherwise for this request. */
 static bool
-needs_restart(void)
+needs_restart(char **variables)
 {
 	size_t count = 0;
 
-	for (char **e = environ; *e != NULL; e++)
+	for (char **e = variables; *e != NULL; e++)
 		if (is_read_at_start(*e)) {
 			if (!had_at_start(*e))
 				return true;
@@ -73,9 +76,9 @@ needs_restart(void)
 
 /* Puts it where '=' is, between a name and its value; and '=' where it is. */
 static void
-separate_by(char separator)
+separate_by(char separator, char **variables)
 {
-	for (char **e = environ; *e != NULL; e++) {
+	for (char **e = variables; *e != NULL; e++) {
 		char *at = *e;
 
 		while (*at != '=' && *at != '\0')
@@ -84,44 +87,44 @@ separate_by(char separator)
 	}
 }
 
-void
-preload_leave_block(bool learns, const char *end)
+/* Writes eight random digits, hexadecimal. */
+static void
+write_seed(char *to)
 {
-	enum fork_option option = needs_restart() ? FORK_RESTART
-	    : learns				  ? FORK_LEARN
-						  : FORK_NOTHING;
-	char first[2] = {(char)option, '\0'};
-	struct iovec parts[2] = {{first, sizeof(first)}, {environ[0], 0}};
+	uint32_t seed;
+
+	if (call(SYS_getrandom, POINTER(&seed), sizeof(seed), 0, 0, 0) !=
+	    sizeof(seed))
+		_exit(127);
+	for (int i = 0; i < SEED_LENGTH; i++) {
+		to[i] = "0123456789abcdef"[seed & 15];
+		seed >>= 4;
+	}
+}
+
+void
+preload_leave_block(bool learns, char **variables, const char *end)
+{
+	enum fork_option option = needs_restart(variables) ? FORK_RESTART
+	    : learns					   ? FORK_LEARN
+							   : FORK_NOTHING;
+	char first[1 + SEED_LENGTH + 1] = {(char)option};
+	struct iovec parts[2] = {{first, sizeof(first)}, {variables[0], 0}};
 	long fd =
 	    call(SYS_memfd_create, POINTER("request"), MFD_CLOEXEC, 0, 0, 0);
 
-	if (environ[0] != NULL)
-		parts[1].iov_len = (size_t)(end - environ[0]);
+	write_seed(first + 1);
+	if (variables[0] != NULL)
+		parts[1].iov_len = (size_t)(end - variables[0]);
 	if (learns)
 		call(SYS_dup3, preload.socket, preload.socket + 1, O_CLOEXEC, 0,
 		    0);
-	separate_by('\0');
+	separate_by('\0', variables);
 	if (fd < 0 ||
 	    call(SYS_pwritev, fd, POINTER(parts), 2, 0, 0) !=
 		(long)(sizeof(first) + parts[1].iov_len) ||
 	    call(SYS_dup3, fd, preload.socket, O_CLOEXEC, 0, 0) < 0)
 		_exit(127);
-	separate_by('=');
+	separate_by('=', variables);
 	call(SYS_close, fd, 0, 0, 0, 0);
-}
-
-void
-preload_own_variables(void)
-{
-	size_t count = 0;
-	char **own;
-
-	while (environ[count] != NULL)
-		count++;
-	if ((own = calloc(count + 1, sizeof(*own))) == NULL)
-		_exit(127);
-	for (size_t i = 0; i < count; i++)
-		if ((own[i] = strdup(environ[i])) == NULL)
-			_exit(127);
-	environ = own;
 }
