@@ -29,8 +29,12 @@
 /* Variables that are set without being in the request or in `extra`. */
 #define OWN_COUNT 24
 
+/* The shortest parameter in a block: "X", NUL, "", NUL. */
+#define PARAM_MIN 3
+
 struct builder {
 	struct buffer *text; /* borrowed; NAME=value strings, each with NUL */
+	char **envp;	     /* borrowed; they */
 	uint32_t *slots;     /* borrowed; offset in text + 1; 0 is free */
 	size_t mask;	     /* slots - 1, a power of two less one */
 	size_t count;
@@ -69,38 +73,66 @@ builder_get(const struct builder *b, const char *name)
 	return *slot == 0 ? NULL : b->text->data + *slot + length;
 }
 
+/*
+ * Room for a variable of this size, where the caller then writes it.  NULL if
+ * there is one of that name.
+ */
+static char *
+builder_enter(
+    struct builder *b, const char *name, size_t name_length, size_t size)
+{
+	size_t start = b->text->length;
+	uint32_t *slot = builder_find(b, name, name_length);
+
+	if (*slot != 0)
+		return NULL;
+	/* Room was reserved: the text, where values may be, must not move. */
+	if (start >= UINT32_MAX || b->text->capacity - start < size) {
+		b->failed = true;
+		return NULL;
+	}
+	b->text->length += size;
+	*slot = (uint32_t)start + 1;
+	return b->envp[b->count++] = b->text->data + start;
+}
+
 /* Add `name` with the first `length` bytes of `value` and then `rest`. */
 static void
 builder_add_parts(struct builder *b, const char *name, const char *value,
     size_t length, const char *rest)
 {
 	size_t name_length = strlen(name), rest_size = strlen(rest) + 1;
-	size_t start = b->text->length;
-	size_t size = name_length + 1 + length + rest_size;
-	uint32_t *slot = builder_find(b, name, name_length);
-	char *at;
+	char *at = builder_enter(
+	    b, name, name_length, name_length + 1 + length + rest_size);
 
-	if (*slot != 0)
+	if (at == NULL)
 		return;
-	/* Room was reserved: the text, where values may be, does not move. */
-	if (start >= UINT32_MAX || buffer_reserve(b->text, size) == -1) {
-		b->failed = true;
-		return;
-	}
-	at = (char *)memcpy(b->text->data + start, name, name_length) +
-	    name_length;
+	memcpy(at, name, name_length);
+	at += name_length;
 	*at++ = '=';
 	memcpy(at, value, length);
 	memcpy(at + length, rest, rest_size);
-	b->text->length += size;
-	*slot = (uint32_t)start + 1;
-	b->count++;
 }
 
 static void
 builder_add(struct builder *b, const char *name, const char *value)
 {
-	builder_add_parts(b, name, value, strlen(value), "");
+	builder_add_parts(b, name, "", 0, value);
+}
+
+/* Add a parameter: but for the '=' it is there as it has to be. */
+static void
+builder_add_param(
+    struct builder *b, const char *name, const char *value, const char *end)
+{
+	size_t name_length = (size_t)(value - name) - 1;
+	size_t size = (size_t)(end - name);
+	char *at = builder_enter(b, name, name_length, size);
+
+	if (at == NULL)
+		return;
+	memcpy(at, name, size);
+	at[name_length] = '=';
 }
 
 /*
@@ -165,7 +197,7 @@ add_request(struct builder *b, const struct cgi_environment_input *in)
 		if ((rules & refused) != 0 ||
 		    ((rules & CGI_VARIABLE_NOT_EMPTY) != 0 && *value == '\0'))
 			continue;
-		builder_add(b, name, value);
+		builder_add_param(b, name, value, cursor);
 	}
 }
 
@@ -220,8 +252,10 @@ add_defaults(struct builder *b, const struct cgi_environment_input *in)
 	builder_add(b, "QUERY_STRING", "");
 	builder_add(b, "REMOTE_ADDR", "0.0.0.0");
 	builder_add(b, "REMOTE_HOST", builder_get(b, "REMOTE_ADDR"));
-	add_server_name(b);
-	builder_add(b, "SERVER_PORT", is_https(b) ? "443" : "80");
+	if (builder_get(b, "SERVER_NAME") == NULL)
+		add_server_name(b);
+	if (builder_get(b, "SERVER_PORT") == NULL)
+		builder_add(b, "SERVER_PORT", is_https(b) ? "443" : "80");
 	builder_add(b, "SERVER_PROTOCOL", "HTTP/1.0");
 	if (in->document_root != NULL)
 		builder_add(b, "DOCUMENT_ROOT", in->document_root);
@@ -250,37 +284,26 @@ text_bound(const struct cgi_environment_input *in)
 	return size + OWN_TEXT;
 }
 
-static size_t
-count_bound(const struct cgi_environment_input *in)
-{
-	const char *at = in->params, *end = at + in->params_length;
-	size_t strings = 0;
-
-	while (at < end && (at = memchr(at, '\0', (size_t)(end - at)))) {
-		strings++;
-		at++;
-	}
-	return strings / 2 + in->extra_count + OWN_COUNT;
-}
-
 int
 cgi_environment_build(
     struct cgi_environment *out, const struct cgi_environment_input *in)
 {
-	size_t i, slots = 64, bound = count_bound(in);
+	size_t slots = 64;
+	size_t bound =
+	    in->params_length / PARAM_MIN + in->extra_count + OWN_COUNT;
 	struct builder b = {.text = &out->text};
-	char *string;
 
 	memset(out, 0, sizeof(*out));
-	while (slots < bound * 2)
+	while (slots <= bound)
 		slots *= 2;
 	/* One piece: the pointers, and behind them the slots. */
 	out->envp =
-	    calloc(1, (bound + 1) * sizeof(char *) + slots * sizeof(uint32_t));
+	    malloc((bound + 1) * sizeof(char *) + slots * sizeof(uint32_t));
 	if (out->envp == NULL ||
 	    buffer_reserve(&out->text, text_bound(in)) == -1)
 		goto no_memory;
-	b.slots = (uint32_t *)(void *)(out->envp + bound + 1);
+	b.envp = out->envp;
+	b.slots = memset(out->envp + bound + 1, 0, slots * sizeof(uint32_t));
 	b.mask = slots - 1;
 	b.seed = (uint64_t)(uintptr_t)out->text.data ^
 	    (uint64_t)(uintptr_t)&cgi_environment_fini << 16;
@@ -290,11 +313,8 @@ cgi_environment_build(
 	add_defaults(&b, in);
 	if (b.failed)
 		goto no_memory;
-	string = out->text.data;
-	for (i = 0; i < b.count; i++) {
-		out->envp[i] = string;
-		string += strlen(string) + 1;
-	}
+	out->envp[b.count] = NULL;
+	out->count = b.count;
 	return 0;
 
 no_memory:
