@@ -3,7 +3,8 @@
  *
  * Sources are entered in the order of their precedence and the first of a name
  * stays, so what comes later can never replace what came before: computed,
- * request, configuration, defaults.  Runs once a request: two allocations.
+ * request, configuration, defaults.  Runs once a request: two allocations, and
+ * one hash of each name.
  */
 #include "cgi/environment.h"
 
@@ -38,24 +39,58 @@ struct builder {
 	uint32_t *slots;     /* borrowed; offset in text + 1; 0 is free */
 	size_t mask;	     /* slots - 1, a power of two less one */
 	size_t count;
-	uint64_t seed;
 	bool failed;
 };
 
-/*
- * A table of names, as a client may send ten thousand headers.  The seed makes
- * the names that collide differ from process to process.
- */
-static uint32_t *
-builder_find(const struct builder *b, const char *name, size_t length)
+/* A name that was asked about, if it is not too long, and its rules. */
+struct known {
+	char name[32];
+	unsigned rules;
+};
+
+#define KNOWN 256
+
+/* The seed makes the names that collide differ from process to process. */
+static uint64_t
+hash_of(const char *name, size_t length)
 {
-	uint64_t hash = b->seed;
+	static uint64_t seed;
+	uint64_t hash;
+
+	if (seed == 0)
+		seed = (uint64_t)(uintptr_t)&hash ^
+		    (uint64_t)(uintptr_t)&cgi_environment_fini << 16;
+	hash = seed;
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ (unsigned char)name[i]) * 0x9e3779b97f4a7c15u;
+	return hash >> 32;
+}
+
+/* Front ends send the same names again and again. */
+static unsigned
+rules_of(const char *name, size_t length, uint64_t hash)
+{
+	static struct known all[KNOWN];
+	struct known *known = &all[hash % KNOWN];
+
+	if (length == 0 || length >= sizeof(known->name))
+		return cgi_variable_rules(name);
+	if (memcmp(known->name, name, length + 1) != 0) {
+		memcpy(known->name, name, length + 1);
+		known->rules = cgi_variable_rules(name);
+	}
+	return known->rules;
+}
+
+/* A table of names, as a client may send ten thousand headers. */
+static uint32_t *
+builder_find(
+    const struct builder *b, const char *name, size_t length, uint64_t hash)
+{
 	const char *known;
 	size_t i;
 
-	for (i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)name[i]) * 0x9e3779b97f4a7c15u;
-	for (i = (size_t)(hash >> 32) & b->mask; b->slots[i] != 0;
+	for (i = (size_t)hash & b->mask; b->slots[i] != 0;
 	     i = (i + 1) & b->mask) {
 		known = b->text->data + b->slots[i] - 1;
 		if (strncmp(known, name, length) == 0 && known[length] == '=')
@@ -68,7 +103,7 @@ static const char *
 builder_get(const struct builder *b, const char *name)
 {
 	size_t length = strlen(name);
-	uint32_t *slot = builder_find(b, name, length);
+	uint32_t *slot = builder_find(b, name, length, hash_of(name, length));
 
 	return *slot == 0 ? NULL : b->text->data + *slot + length;
 }
@@ -78,11 +113,11 @@ builder_get(const struct builder *b, const char *name)
  * there is one of that name.
  */
 static char *
-builder_enter(
-    struct builder *b, const char *name, size_t name_length, size_t size)
+builder_enter(struct builder *b, const char *name, size_t name_length,
+    uint64_t hash, size_t size)
 {
 	size_t start = b->text->length;
-	uint32_t *slot = builder_find(b, name, name_length);
+	uint32_t *slot = builder_find(b, name, name_length, hash);
 
 	if (*slot != 0)
 		return NULL;
@@ -102,8 +137,8 @@ builder_add_parts(struct builder *b, const char *name, const char *value,
     size_t length, const char *rest)
 {
 	size_t name_length = strlen(name), rest_size = strlen(rest) + 1;
-	char *at = builder_enter(
-	    b, name, name_length, name_length + 1 + length + rest_size);
+	char *at = builder_enter(b, name, name_length,
+	    hash_of(name, name_length), name_length + 1 + length + rest_size);
 
 	if (at == NULL)
 		return;
@@ -118,21 +153,6 @@ static void
 builder_add(struct builder *b, const char *name, const char *value)
 {
 	builder_add_parts(b, name, "", 0, value);
-}
-
-/* Add a parameter: but for the '=' it is there as it has to be. */
-static void
-builder_add_param(
-    struct builder *b, const char *name, const char *value, const char *end)
-{
-	size_t name_length = (size_t)(value - name) - 1;
-	size_t size = (size_t)(end - name);
-	char *at = builder_enter(b, name, name_length, size);
-
-	if (at == NULL)
-		return;
-	memcpy(at, name, size);
-	at[name_length] = '=';
 }
 
 /*
@@ -188,16 +208,26 @@ add_request(struct builder *b, const struct cgi_environment_input *in)
 	const char *cursor = in->params, *end = cursor + in->params_length;
 	const char *name, *value;
 	unsigned rules, refused;
+	size_t length, size;
+	uint64_t hash;
+	char *at;
 
 	refused = CGI_VARIABLE_REFUSED | CGI_VARIABLE_REPLACED;
 	if (!in->pass_authorization)
 		refused |= CGI_VARIABLE_SECRET;
 	while (scgi_next_param(&cursor, end, &name, &value)) {
-		rules = cgi_variable_rules(name);
+		length = (size_t)(value - name) - 1;
+		size = (size_t)(cursor - name);
+		hash = hash_of(name, length);
+		rules = rules_of(name, length, hash);
 		if ((rules & refused) != 0 ||
 		    ((rules & CGI_VARIABLE_NOT_EMPTY) != 0 && *value == '\0'))
 			continue;
-		builder_add_param(b, name, value, cursor);
+		if ((at = builder_enter(b, name, length, hash, size)) == NULL)
+			continue;
+		/* But for the '=' it is there as it has to be. */
+		memcpy(at, name, size);
+		at[length] = '=';
 	}
 }
 
@@ -305,8 +335,6 @@ cgi_environment_build(
 	b.envp = out->envp;
 	b.slots = memset(out->envp + bound + 1, 0, slots * sizeof(uint32_t));
 	b.mask = slots - 1;
-	b.seed = (uint64_t)(uintptr_t)out->text.data ^
-	    (uint64_t)(uintptr_t)&cgi_environment_fini << 16;
 	add_computed(&b, in);
 	add_request(&b, in);
 	add_extra(&b, in);
