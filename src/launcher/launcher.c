@@ -245,6 +245,8 @@ wait_for_work(struct launcher *l, const sigset_t *mask, bool *has_message,
 static void
 serve(struct launcher *l, const sigset_t *while_waiting)
 {
+	bool is_busy = false;
+
 	while (!l->gateway_lost) {
 		bool has_children =
 		    l->running > 0 || !TAILQ_EMPTY(&l->fork_processes);
@@ -255,11 +257,12 @@ serve(struct launcher *l, const sigset_t *while_waiting)
 		if (has_message)
 			on_gateway(l);
 		/*
-		 * While messages keep coming ppoll never gets to deliver the
-		 * signal, so look for the dead after each message too.
+		 * While there is always something to read ppoll never gets to
+		 * deliver the signal: then look for the dead each time, too.
 		 */
-		if (n == -1 || has_children)
+		if (n == -1 || ((is_busy || is_readable) && has_children))
 			reap(l);
+		is_busy = n > 0;
 		fork_servers_tend(l, is_readable);
 		end_strays(l);
 	}
