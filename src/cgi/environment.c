@@ -48,7 +48,7 @@ struct known {
 	unsigned rules;
 };
 
-#define KNOWN 256
+#define KNOWN 1024
 
 /* The seed makes the names that collide differ from process to process. */
 static uint64_t

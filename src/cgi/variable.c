@@ -188,9 +188,8 @@ static const char *const proxies[] = { "HTTP_PROXY", "HTTPS_PROXY",
 	"CGI_HTTP_PROXY" };
 /* clang-format on */
 
-/* The length of a name; 0 if it is none. */
-static size_t
-name_length(const char *name)
+static bool
+is_name(const char *name)
 {
 	const char *c;
 
@@ -199,18 +198,20 @@ name_length(const char *name)
 		    *c == '_')
 			continue;
 		if (c == name || *c < '0' || *c > '9')
-			return 0;
+			return false;
 	}
-	return (size_t)(c - name);
+	return c != name;
 }
 
 static bool
-is_proxy(const char *name, size_t length)
+is_proxy(const char *name)
 {
+	size_t i, length = strlen(name);
+
 	/* Hardly any name ends so: one comparison for nearly all. */
-	if ((name[length - 1] | 0x20) != 'y')
+	if (length < 8 || strcasecmp(name + length - 6, "_PROXY") != 0)
 		return false;
-	for (size_t i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++)
+	for (i = 0; i < sizeof(proxies) / sizeof(proxies[0]); i++)
 		if (strcasecmp(name, proxies[i]) == 0)
 			return true;
 	return false;
@@ -220,29 +221,24 @@ static int
 compare(const void *key, const void *element)
 {
 	const struct rule *rule = element;
-	const char *name = key;
 
-	/* Most differ at once. */
-	if (*name != *rule->name)
-		return *name - *rule->name;
 	if (rule->prefix != 0)
-		return strncmp(name, rule->name, rule->prefix);
-	return strcmp(name, rule->name);
+		return strncmp(key, rule->name, rule->prefix);
+	return strcmp(key, rule->name);
 }
 
 unsigned
 cgi_variable_rules(const char *name)
 {
 	const struct rule *rule;
-	size_t length = name_length(name);
 
-	if (length == 0)
+	if (!is_name(name))
 		return CGI_VARIABLE_REFUSED | CGI_VARIABLE_COMPUTED;
 	rule = bsearch(name, table, sizeof(table) / sizeof(table[0]),
 	    sizeof(table[0]), compare);
 	if (rule != NULL)
 		return rule->rules;
-	if (!is_proxy(name, length))
+	if (!is_proxy(name))
 		return 0;
 	/* An administrator's http_proxy is read by programs; this is not. */
 	if (strcmp(name, "HTTP_PROXY") == 0)
