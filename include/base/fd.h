@@ -26,6 +26,12 @@ int fd_set_null(int fd);
  */
 void fd_close_others(int *keep, size_t count);
 
+/*
+ * fd_close_all: close those that are not -1, and set them to -1.  Neighbours
+ * cost one call together.
+ */
+void fd_close_all(int *fds, size_t count);
+
 /* fd_pipe: ends[0] reads, ends[1] writes; both block.  0, or -1 and errno. */
 int fd_pipe(int ends[2]);
 

@@ -40,7 +40,8 @@ struct cgi_environment_input {
 
 struct cgi_environment {
 	char **envp;	    /* owned; NULL-terminated, for execve */
-	struct buffer text; /* owned; the strings */
+	size_t count;	    /* of them */
+	struct buffer text; /* owned; the strings, in this order */
 };
 
 /*

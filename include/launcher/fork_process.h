@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "base/buffer.h"
+#include "cgi/environment.h"
 #include "launcher/fork_protocol.h"
 #include "launcher/program.h"
 #include "launcher/start.h"
@@ -70,12 +71,13 @@ struct fork_process *fork_process_start(
 void fork_process_free(struct fork_process *p);
 
 /*
- * fork_process_send: give it a request; `command` as for exec, whose path only
- * names the process.  0, or -1 with errno: it got nothing, the request is to be
- * served otherwise.
+ * fork_process_send: give it a request; `command` as for exec, but its path
+ * only names the process, and its envp is not used.  0, or -1 with errno: it
+ * got nothing, the request is to be served otherwise.
  */
 int fork_process_send(struct fork_process *p, uint32_t id, bool learns,
-    const struct start_command *command);
+    const struct start_command *command,
+    const struct cgi_environment *environment);
 
 /*
  * fork_process_retire: no more requests; it ends when it has begun them all.

@@ -113,6 +113,21 @@ fd_close_others(int *keep, size_t count)
 	close_span(next, 0x7fffffff);
 }
 
+void
+fd_close_all(int *fds, size_t count)
+{
+	size_t first = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (fds[i] != -1 && i + 1 < count && fds[i + 1] == fds[i] + 1)
+			continue;
+		if (fds[i] != -1)
+			close_span(fds[first], fds[i]);
+		first = i + 1;
+	}
+	memset(fds, -1, count * sizeof(*fds));
+}
+
 int
 fd_pipe(int ends[2])
 {

@@ -202,6 +202,12 @@ escape(char *out, size_t size, const char *text, size_t length, bool quotes)
 		char piece[4];
 		size_t n;
 
+		/* Nearly all. */
+		if (c >= ' ' && c != '"' && c != '\\' && c < 0x7f &&
+		    used + 1 < size) {
+			out[used++] = (char)c;
+			continue;
+		}
 		piece[0] = '\\';
 		n = 2;
 		if ((c == '"' && quotes) || c == '\\') {

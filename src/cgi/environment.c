@@ -3,7 +3,8 @@
  *
  * Sources are entered in the order of their precedence and the first of a name
  * stays, so what comes later can never replace what came before: computed,
- * request, configuration, defaults.  Runs once a request: two allocations.
+ * request, configuration, defaults.  Runs once a request: two allocations, and
+ * one hash of each name.
  */
 #include "cgi/environment.h"
 
@@ -29,29 +30,67 @@
 /* Variables that are set without being in the request or in `extra`. */
 #define OWN_COUNT 24
 
+/* The shortest parameter in a block: "X", NUL, "", NUL. */
+#define PARAM_MIN 3
+
 struct builder {
 	struct buffer *text; /* borrowed; NAME=value strings, each with NUL */
+	char **envp;	     /* borrowed; they */
 	uint32_t *slots;     /* borrowed; offset in text + 1; 0 is free */
 	size_t mask;	     /* slots - 1, a power of two less one */
 	size_t count;
-	uint64_t seed;
 	bool failed;
 };
 
-/*
- * A table of names, as a client may send ten thousand headers.  The seed makes
- * the names that collide differ from process to process.
- */
-static uint32_t *
-builder_find(const struct builder *b, const char *name, size_t length)
+/* A name that was asked about, if it is not too long, and its rules. */
+struct known {
+	char name[32];
+	unsigned rules;
+};
+
+#define KNOWN 1024
+
+/* The seed makes the names that collide differ from process to process. */
+static uint64_t
+hash_of(const char *name, size_t length)
 {
-	uint64_t hash = b->seed;
+	static uint64_t seed;
+	uint64_t hash;
+
+	if (seed == 0)
+		seed = (uint64_t)(uintptr_t)&hash ^
+		    (uint64_t)(uintptr_t)&cgi_environment_fini << 16;
+	hash = seed;
+	for (size_t i = 0; i < length; i++)
+		hash = (hash ^ (unsigned char)name[i]) * 0x9e3779b97f4a7c15u;
+	return hash >> 32;
+}
+
+/* Front ends send the same names again and again. */
+static unsigned
+rules_of(const char *name, size_t length, uint64_t hash)
+{
+	static struct known all[KNOWN];
+	struct known *known = &all[hash % KNOWN];
+
+	if (length == 0 || length >= sizeof(known->name))
+		return cgi_variable_rules(name);
+	if (memcmp(known->name, name, length + 1) != 0) {
+		memcpy(known->name, name, length + 1);
+		known->rules = cgi_variable_rules(name);
+	}
+	return known->rules;
+}
+
+/* A table of names, as a client may send ten thousand headers. */
+static uint32_t *
+builder_find(
+    const struct builder *b, const char *name, size_t length, uint64_t hash)
+{
 	const char *known;
 	size_t i;
 
-	for (i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)name[i]) * 0x9e3779b97f4a7c15u;
-	for (i = (size_t)(hash >> 32) & b->mask; b->slots[i] != 0;
+	for (i = (size_t)hash & b->mask; b->slots[i] != 0;
 	     i = (i + 1) & b->mask) {
 		known = b->text->data + b->slots[i] - 1;
 		if (strncmp(known, name, length) == 0 && known[length] == '=')
@@ -64,9 +103,32 @@ static const char *
 builder_get(const struct builder *b, const char *name)
 {
 	size_t length = strlen(name);
-	uint32_t *slot = builder_find(b, name, length);
+	uint32_t *slot = builder_find(b, name, length, hash_of(name, length));
 
 	return *slot == 0 ? NULL : b->text->data + *slot + length;
+}
+
+/*
+ * Room for a variable of this size, where the caller then writes it.  NULL if
+ * there is one of that name.
+ */
+static char *
+builder_enter(struct builder *b, const char *name, size_t name_length,
+    uint64_t hash, size_t size)
+{
+	size_t start = b->text->length;
+	uint32_t *slot = builder_find(b, name, name_length, hash);
+
+	if (*slot != 0)
+		return NULL;
+	/* Room was reserved: the text, where values may be, must not move. */
+	if (start >= UINT32_MAX || b->text->capacity - start < size) {
+		b->failed = true;
+		return NULL;
+	}
+	b->text->length += size;
+	*slot = (uint32_t)start + 1;
+	return b->envp[b->count++] = b->text->data + start;
 }
 
 /* Add `name` with the first `length` bytes of `value` and then `rest`. */
@@ -75,32 +137,22 @@ builder_add_parts(struct builder *b, const char *name, const char *value,
     size_t length, const char *rest)
 {
 	size_t name_length = strlen(name), rest_size = strlen(rest) + 1;
-	size_t start = b->text->length;
-	size_t size = name_length + 1 + length + rest_size;
-	uint32_t *slot = builder_find(b, name, name_length);
-	char *at;
+	char *at = builder_enter(b, name, name_length,
+	    hash_of(name, name_length), name_length + 1 + length + rest_size);
 
-	if (*slot != 0)
+	if (at == NULL)
 		return;
-	/* Room was reserved: the text, where values may be, does not move. */
-	if (start >= UINT32_MAX || buffer_reserve(b->text, size) == -1) {
-		b->failed = true;
-		return;
-	}
-	at = (char *)memcpy(b->text->data + start, name, name_length) +
-	    name_length;
+	memcpy(at, name, name_length);
+	at += name_length;
 	*at++ = '=';
 	memcpy(at, value, length);
 	memcpy(at + length, rest, rest_size);
-	b->text->length += size;
-	*slot = (uint32_t)start + 1;
-	b->count++;
 }
 
 static void
 builder_add(struct builder *b, const char *name, const char *value)
 {
-	builder_add_parts(b, name, value, strlen(value), "");
+	builder_add_parts(b, name, "", 0, value);
 }
 
 /*
@@ -156,16 +208,26 @@ add_request(struct builder *b, const struct cgi_environment_input *in)
 	const char *cursor = in->params, *end = cursor + in->params_length;
 	const char *name, *value;
 	unsigned rules, refused;
+	size_t length, size;
+	uint64_t hash;
+	char *at;
 
 	refused = CGI_VARIABLE_REFUSED | CGI_VARIABLE_REPLACED;
 	if (!in->pass_authorization)
 		refused |= CGI_VARIABLE_SECRET;
 	while (scgi_next_param(&cursor, end, &name, &value)) {
-		rules = cgi_variable_rules(name);
+		length = (size_t)(value - name) - 1;
+		size = (size_t)(cursor - name);
+		hash = hash_of(name, length);
+		rules = rules_of(name, length, hash);
 		if ((rules & refused) != 0 ||
 		    ((rules & CGI_VARIABLE_NOT_EMPTY) != 0 && *value == '\0'))
 			continue;
-		builder_add(b, name, value);
+		if ((at = builder_enter(b, name, length, hash, size)) == NULL)
+			continue;
+		/* But for the '=' it is there as it has to be. */
+		memcpy(at, name, size);
+		at[length] = '=';
 	}
 }
 
@@ -220,8 +282,10 @@ add_defaults(struct builder *b, const struct cgi_environment_input *in)
 	builder_add(b, "QUERY_STRING", "");
 	builder_add(b, "REMOTE_ADDR", "0.0.0.0");
 	builder_add(b, "REMOTE_HOST", builder_get(b, "REMOTE_ADDR"));
-	add_server_name(b);
-	builder_add(b, "SERVER_PORT", is_https(b) ? "443" : "80");
+	if (builder_get(b, "SERVER_NAME") == NULL)
+		add_server_name(b);
+	if (builder_get(b, "SERVER_PORT") == NULL)
+		builder_add(b, "SERVER_PORT", is_https(b) ? "443" : "80");
 	builder_add(b, "SERVER_PROTOCOL", "HTTP/1.0");
 	if (in->document_root != NULL)
 		builder_add(b, "DOCUMENT_ROOT", in->document_root);
@@ -250,51 +314,35 @@ text_bound(const struct cgi_environment_input *in)
 	return size + OWN_TEXT;
 }
 
-static size_t
-count_bound(const struct cgi_environment_input *in)
-{
-	const char *at = in->params, *end = at + in->params_length;
-	size_t strings = 0;
-
-	while (at < end && (at = memchr(at, '\0', (size_t)(end - at)))) {
-		strings++;
-		at++;
-	}
-	return strings / 2 + in->extra_count + OWN_COUNT;
-}
-
 int
 cgi_environment_build(
     struct cgi_environment *out, const struct cgi_environment_input *in)
 {
-	size_t i, slots = 64, bound = count_bound(in);
+	size_t slots = 64;
+	size_t bound =
+	    in->params_length / PARAM_MIN + in->extra_count + OWN_COUNT;
 	struct builder b = {.text = &out->text};
-	char *string;
 
 	memset(out, 0, sizeof(*out));
-	while (slots < bound * 2)
+	while (slots <= bound)
 		slots *= 2;
 	/* One piece: the pointers, and behind them the slots. */
 	out->envp =
-	    calloc(1, (bound + 1) * sizeof(char *) + slots * sizeof(uint32_t));
+	    malloc((bound + 1) * sizeof(char *) + slots * sizeof(uint32_t));
 	if (out->envp == NULL ||
 	    buffer_reserve(&out->text, text_bound(in)) == -1)
 		goto no_memory;
-	b.slots = (uint32_t *)(void *)(out->envp + bound + 1);
+	b.envp = out->envp;
+	b.slots = memset(out->envp + bound + 1, 0, slots * sizeof(uint32_t));
 	b.mask = slots - 1;
-	b.seed = (uint64_t)(uintptr_t)out->text.data ^
-	    (uint64_t)(uintptr_t)&cgi_environment_fini << 16;
 	add_computed(&b, in);
 	add_request(&b, in);
 	add_extra(&b, in);
 	add_defaults(&b, in);
 	if (b.failed)
 		goto no_memory;
-	string = out->text.data;
-	for (i = 0; i < b.count; i++) {
-		out->envp[i] = string;
-		string += strlen(string) + 1;
-	}
+	out->envp[b.count] = NULL;
+	out->count = b.count;
 	return 0;
 
 no_memory:

@@ -24,40 +24,53 @@ struct line {
 
 /* By hand: this runs for each request, and printf is slow. */
 static void
-put(struct line *l, const char *text)
+put_some(struct line *l, const char *text, size_t n)
 {
-	size_t room = sizeof(l->text) - 1 - l->length, n = strlen(text);
+	size_t room = sizeof(l->text) - 1 - l->length;
 
 	if (n > room)
 		n = room;
 	memcpy(l->text + l->length, text, n);
 	l->length += n;
-	l->text[l->length] = '\0';
+}
+
+static void
+put(struct line *l, const char *text)
+{
+	put_some(l, text, strlen(text));
+}
+
+static void
+put_char(struct line *l, char c)
+{
+	if (l->length < sizeof(l->text) - 1)
+		l->text[l->length++] = c;
 }
 
 static void
 put_number(struct line *l, int64_t value, int digits)
 {
-	char text[24], *p = text + sizeof(text) - 1;
+	char text[24], *end = text + sizeof(text), *p = end;
 	uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
 
-	*p = '\0';
 	for (; rest > 0 || digits > 0; rest /= 10, digits--)
 		*--p = (char)('0' + rest % 10);
 	if (value < 0)
 		*--p = '-';
-	put(l, p);
+	put_some(l, p, (size_t)(end - p));
 }
 
 static void
 add_name(struct line *l, const char *name)
 {
 	if (l->length > 1)
-		put(l, l->is_json ? "," : " ");
+		put_char(l, l->is_json ? ',' : ' ');
 	if (l->is_json)
-		put(l, "\"");
+		put_char(l, '"');
 	put(l, name);
-	put(l, l->is_json ? "\":" : "=");
+	if (l->is_json)
+		put_char(l, '"');
+	put_char(l, l->is_json ? ':' : '=');
 }
 
 /* A word of ours: needs quotes only in JSON. */
@@ -65,9 +78,11 @@ static void
 add_word(struct line *l, const char *name, const char *value)
 {
 	add_name(l, name);
-	put(l, l->is_json ? "\"" : "");
+	if (l->is_json)
+		put_char(l, '"');
 	put(l, value);
-	put(l, l->is_json ? "\"" : "");
+	if (l->is_json)
+		put_char(l, '"');
 }
 
 static void
@@ -85,7 +100,7 @@ add_time(struct line *l, const char *name, int64_t value)
 		value = 0;
 	add_name(l, name);
 	put_number(l, value / 1000, 1);
-	put(l, ".");
+	put_char(l, '.');
 	put_number(l, value % 1000, 3);
 }
 
@@ -123,9 +138,9 @@ add_text(struct line *l, const char *name, const char *value, size_t most)
 	else
 		log_escape(safe, most, value, strlen(value));
 	add_name(l, name);
-	put(l, "\"");
+	put_char(l, '"');
 	put(l, safe);
-	put(l, "\"");
+	put_char(l, '"');
 }
 
 static void
@@ -187,11 +202,12 @@ access_log_write(const struct request *r)
 	l.length = 0;
 	l.is_json = pool->access_log_format == LOG_FORMAT_JSON;
 	if (l.is_json)
-		put(&l, "{");
+		put_char(&l, '{');
 	add_fields(&l, r);
 	if (l.is_json)
-		put(&l, "}");
+		put_char(&l, '}');
 	if (r->gateway->access_log == -1) {
+		l.text[l.length] = '\0';
 		log_line(l.text);
 		return;
 	}

@@ -372,18 +372,18 @@ judge_body(struct request *r)
 {
 	char status[128], detail[224];
 
-	printable_status(r, status, sizeof(status));
 	if (r->response_length >= 0) {
 		snprintf(detail, sizeof(detail),
-		    "%s after %" PRId64 " of %" PRId64 " bytes", status,
-		    r->body_sent, r->response_length);
+		    "%s after %" PRId64 " of %" PRId64 " bytes",
+		    printable_status(r, status, sizeof(status)), r->body_sent,
+		    r->response_length);
 		request_fail(r,
 		    was_killed(r) ? REASON_KILLED_BY_SIGNAL
 				  : REASON_TRUNCATED_BODY,
 		    detail);
 	} else if (was_killed(r)) {
 		snprintf(detail, sizeof(detail), "%s after %" PRId64 " bytes",
-		    status, r->body_sent);
+		    printable_status(r, status, sizeof(status)), r->body_sent);
 		request_fail(r, REASON_KILLED_BY_SIGNAL, detail);
 	} else {
 		finish_response(r);

@@ -102,7 +102,9 @@ set_own_id(struct request *r)
 
 	x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
 	x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-	snprintf(r->id, sizeof(r->id), "%016" PRIx64, x ^ (x >> 31));
+	x ^= x >> 31;
+	for (int i = 16; i-- > 0; x >>= 4)
+		r->id[i] = "0123456789abcdef"[x & 15];
 }
 
 /* The front end's id, if it is one, so that its log and ours can be joined. */

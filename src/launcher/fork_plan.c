@@ -5,7 +5,6 @@
 #include "launcher/fork_plan.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,12 +113,12 @@ int
 fork_plan_make_key(const struct fork_plan *plan, struct buffer *key)
 {
 	const struct config_map *map = plan->map;
-	char kind = (char)('0' + map->start);
+	const int64_t numbers[] = {
+	    map->start, map->spare, map->max_requests, map->idle};
 	int result;
 
 	key->length = 0;
-	result = buffer_printf(key, "%c %u %u %" PRId64, kind, map->spare,
-	    map->max_requests, map->idle);
+	result = buffer_append(key, numbers, sizeof(numbers));
 	result |= add_string(key, plan->path);
 	if (map->start != START_FORK_SERVER) {
 		for (char **a = plan->argv; *a != NULL; a++)

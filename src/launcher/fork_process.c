@@ -205,20 +205,33 @@ fork_process_free(struct fork_process *p)
 	errno = error;
 }
 
-/* A string that exec would refuse is not for us either. */
-static size_t
-count_strings(char *const *strings, struct buffer *out, int *result)
+static int
+append_strings(struct buffer *out, char *const *strings, uint32_t *count)
+{
+	int result = 0;
+
+	for (*count = 0; strings[*count] != NULL; ++*count)
+		result |= buffer_append(
+		    out, strings[*count], strlen(strings[*count]) + 1);
+	return result;
+}
+
+static bool
+has_longer(char *const *strings, size_t longest)
+{
+	while (*strings != NULL && strlen(*strings) < longest)
+		strings++;
+	return *strings != NULL;
+}
+
+/* A string that exec would refuse is not for us either; `size` is of all. */
+static bool
+is_for_exec(char *const *argv, char *const *envp, size_t size)
 {
 	size_t longest = EXEC_STRING_PAGES * (size_t)sysconf(_SC_PAGESIZE);
-	size_t n = 0;
 
-	for (; strings[n] != NULL; n++) {
-		size_t size = strlen(strings[n]) + 1;
-
-		*result |=
-		    size > longest ? -1 : buffer_append(out, strings[n], size);
-	}
-	return n;
+	return size > longest &&
+	    (has_longer(argv, longest) || has_longer(envp, longest));
 }
 
 static const char *
@@ -231,38 +244,39 @@ base_name(const char *path)
 
 int
 fork_process_send(struct fork_process *p, uint32_t id, bool learns,
-    const struct start_command *command)
+    const struct start_command *command,
+    const struct cgi_environment *environment)
 {
 	static struct buffer text; /* kept: its memory is used again */
 	struct fork_run run = {.type = FORK_RUN,
 	    .learns = learns,
 	    .request = id,
+	    .variable_count = (uint32_t)environment->count,
 	    .limits = *command->limits};
 	const int fds[FORK_FDS] = {command->stdio[0], command->stdio[1],
 	    command->stdio[2], command->directory};
-	struct iovec parts[2];
-	size_t count;
-	int result = 0;
+	const struct buffer *variables = &environment->text;
+	struct iovec parts[3];
+	size_t size;
 
 	text.length = 0;
-	snprintf(run.name, sizeof(run.name), "%s", base_name(command->path));
-	count = count_strings(command->argv, &text, &result);
-	run.argument_count = (uint32_t)count;
-	count += count_strings(command->envp, &text, &result);
-	run.variable_count = (uint32_t)count - run.argument_count;
-	if (result == -1)
+	strncpy(run.name, base_name(command->path), sizeof(run.name) - 1);
+	if (append_strings(&text, command->argv, &run.argument_count) == -1)
 		return -1;
 	errno = EAGAIN;
 	if (id == 0 || p->running >= FORK_SLOTS / 2)
 		return -1;
 	errno = E2BIG;
+	size = sizeof(run) + text.length + variables->length;
 	if (run.argument_count > FORK_ARGUMENTS_MAX ||
-	    count > FORK_STRINGS_MAX ||
-	    sizeof(run) + text.length >= FORK_MESSAGE_MAX)
+	    run.argument_count + environment->count > FORK_STRINGS_MAX ||
+	    size >= FORK_MESSAGE_MAX ||
+	    is_for_exec(command->argv, environment->envp, size))
 		return -1;
 	parts[0] = (struct iovec){&run, sizeof(run)};
 	parts[1] = (struct iovec){text.data, text.length};
-	if (fd_send_message(p->socket, parts, 2, fds, FORK_FDS, false) == -1)
+	parts[2] = (struct iovec){variables->data, variables->length};
+	if (fd_send_message(p->socket, parts, 3, fds, FORK_FDS, false) == -1)
 		return -1;
 	p->requests++;
 	p->running++;

@@ -346,13 +346,13 @@ send_request(struct launcher *l, struct fork_server *s,
 		? program->path
 		: plan->command->path,
 	    .argv = plan->argv,
-	    .envp = plan->command->environment.envp,
 	    .directory = plan->command->resolved.directory,
 	    .stdio = stdio,
 	    .limits = &l->limits};
 	bool learns = wants_to_learn(s);
 
-	if (fork_process_send(s->serving, w->request, learns, &command) == -1)
+	if (fork_process_send(s->serving, w->request, learns, &command,
+		&plan->command->environment) == -1)
 		return false;
 	if (learns)
 		s->learning = LEARNING_ASKED;

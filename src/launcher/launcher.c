@@ -30,6 +30,9 @@
 /* How often to look for strays while workers run; microseconds. */
 #define SCAN_INTERVAL 1000000
 
+/* What a request has open here: its stdio, and the script's directory. */
+#define RUN_FDS 4
+
 /* Reaps all that can be; pids that are not workers are adopted orphans. */
 static void
 reap(struct launcher *l)
@@ -106,22 +109,24 @@ run_command(struct launcher *l, const struct protocol_message *m,
 }
 
 static void
-on_run(struct launcher *l, const struct protocol_message *m, int stdio[3])
+on_run(struct launcher *l, const struct protocol_message *m, int fds[RUN_FDS])
 {
 	const struct config_map *map = &l->pool->maps[m->map];
 	struct launcher_command c;
 
-	if (stdio[0] == -1) {
+	if (fds[0] == -1) {
 		worker_tell_failed(
 		    l, m->request, REASON_NO_DESCRIPTORS, EMFILE, NULL);
 		return;
 	}
 	if (launcher_prepare(map, m->text, m->data, m->data_length, NULL, &c) ==
 	    REASON_NONE)
-		run_command(l, m, &c, stdio);
+		run_command(l, m, &c, fds);
 	else
 		worker_tell_failed(l, m->request, c.resolved.reason,
 		    c.resolved.error, &c.resolved.detail);
+	fds[RUN_FDS - 1] = c.resolved.directory;
+	c.resolved.directory = -1;
 	launcher_command_fini(&c);
 }
 
@@ -158,14 +163,14 @@ on_gateway(struct launcher *l)
 {
 	static char buffer[PROTOCOL_MESSAGE_MAX];
 	struct protocol_message m;
-	int stdio[3], n;
+	int fds[RUN_FDS] = {-1, -1, -1, -1}, n;
 
 	errno = 0;
-	n = protocol_receive(l->gateway, buffer, sizeof(buffer), &m, stdio);
+	n = protocol_receive(l->gateway, buffer, sizeof(buffer), &m, fds);
 	if (n == -1 && errno == EAGAIN)
 		return;
 	if (n == 1 && m.type == PROTOCOL_RUN && m.map < l->pool->map_count) {
-		on_run(l, &m, stdio);
+		on_run(l, &m, fds);
 	} else if (n == 1 && m.type == PROTOCOL_SIGNAL) {
 		on_signal(l, &m);
 	} else if (n == 1 && m.type == PROTOCOL_INSPECT) {
@@ -174,8 +179,7 @@ on_gateway(struct launcher *l)
 		l->is_betrayed = n == 1 || errno == EPROTO;
 		l->gateway_lost = true;
 	}
-	for (int i = 0; i < 3; i++)
-		fd_close(&stdio[i]);
+	fd_close_all(fds, RUN_FDS);
 }
 
 static void
@@ -241,6 +245,8 @@ wait_for_work(struct launcher *l, const sigset_t *mask, bool *has_message,
 static void
 serve(struct launcher *l, const sigset_t *while_waiting)
 {
+	bool is_busy = false;
+
 	while (!l->gateway_lost) {
 		bool has_children =
 		    l->running > 0 || !TAILQ_EMPTY(&l->fork_processes);
@@ -251,11 +257,12 @@ serve(struct launcher *l, const sigset_t *while_waiting)
 		if (has_message)
 			on_gateway(l);
 		/*
-		 * While messages keep coming ppoll never gets to deliver the
-		 * signal, so look for the dead after each message too.
+		 * While there is always something to read ppoll never gets to
+		 * deliver the signal: then look for the dead each time, too.
 		 */
-		if (n == -1 || has_children)
+		if (n == -1 || ((is_busy || is_readable) && has_children))
 			reap(l);
+		is_busy = n > 0;
 		fork_servers_tend(l, is_readable);
 		end_strays(l);
 	}

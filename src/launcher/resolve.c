@@ -1,5 +1,5 @@
 /*
- * resolve.c: the walk.  Each step opens one name relative to the descriptor of
+ * resolve.c: the walk.  Each step looks for one name below the descriptor of
  * the step before, so nothing that changes meanwhile can lead it elsewhere.
  * It reads no file and starts nothing.
  */
@@ -124,47 +124,61 @@ follow_link(struct walk *w, const char *name, const struct stat *link)
 	return fd;
 }
 
+/* Open what is no regular file; if it is a link, then what that leads to. */
+static int
+open_other(struct walk *w, const char *name, struct stat *st, int *fd)
+{
+	int link;
+
+	/* By now it may be something else than what was looked at. */
+	*fd = path_open(w->directory, name);
+	if (*fd == -1 || fstat(*fd, st) == -1)
+		goto fail;
+	if (S_ISLNK(st->st_mode)) {
+		link = *fd;
+		*fd = follow_link(w, name, st);
+		fd_close(&link);
+		if (*fd == -1)
+			return -1;
+		if (fstat(*fd, st) == -1)
+			goto fail;
+		if (S_ISDIR(st->st_mode) && w->symlinks != SYMLINKS_ANY)
+			w->has_followed = true;
+	}
+	return 0;
+fail:
+	refuse_errno(w, errno);
+	fd_close(fd);
+	return -1;
+}
+
 /*
- * Open `name` in the current directory; r->script is extended by it.  The
- * descriptor is never of a link.
+ * Find `name` in the current directory; r->script is extended by it.  `*fd` is
+ * never of a link, and -1 if it is a regular file: nobody has to open that.
  */
 static int
-open_name(struct walk *w, const char *name, size_t length, struct stat *st)
+find_name(
+    struct walk *w, const char *name, size_t length, struct stat *st, int *fd)
 {
 	struct buffer *script = &w->r->script;
-	int fd, link;
 
+	*fd = -1;
 	script->length--; /* the NUL */
 	if (buffer_append(script, "/", 1) == -1 ||
 	    buffer_append(script, name, length) == -1 ||
 	    buffer_append(script, "", 1) == -1)
 		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
 	name = script->data + script->length - 1 - length;
-	if ((fd = path_open(w->directory, name)) == -1)
+	if (fstatat(w->directory, name, st, AT_SYMLINK_NOFOLLOW) == -1)
 		return refuse_errno(w, errno);
-	if (fstat(fd, st) == -1)
-		goto fail;
-	if (S_ISLNK(st->st_mode)) {
-		link = fd;
-		fd = follow_link(w, name, st);
-		fd_close(&link);
-		if (fd == -1)
-			return -1;
-		if (fstat(fd, st) == -1)
-			goto fail;
-		if (S_ISDIR(st->st_mode) && w->symlinks != SYMLINKS_ANY)
-			w->has_followed = true;
-	}
+	if (!S_ISREG(st->st_mode) && open_other(w, name, st, fd) == -1)
+		return -1;
 	if ((st->st_mode & S_IWOTH) != 0) {
-		fd_close(&fd);
+		fd_close(fd);
 		return refuse(
 		    w, REASON_UNSAFE_PERMISSIONS, 0, "is writable by anyone");
 	}
-	return fd;
-fail:
-	refuse_errno(w, errno);
-	fd_close(&fd);
-	return -1;
+	return 0;
 }
 
 static bool
@@ -246,13 +260,13 @@ try_index(struct walk *w)
 	for (size_t i = 0; i < w->map->index.count; i++) {
 		const char *name = w->map->index.items[i];
 		struct stat st;
-		int fd = open_name(w, name, strlen(name), &st);
+		int fd;
 
-		if (fd != -1) {
+		if (find_name(w, name, strlen(name), &st, &fd) == 0) {
 			bool ends_in_slash = r->name.length > 1 &&
 			    r->name.data[r->name.length - 2] == '/';
 
-			close(fd);
+			fd_close(&fd);
 			r->reason = REASON_NONE;
 			r->error = 0;
 			r->detail.length = 0;
@@ -304,11 +318,11 @@ walk_path(struct walk *w, const char *path, const char **end)
 		if (is_dot_segment(p, length))
 			return refuse(w, REASON_OUTSIDE_ROOT, 0,
 			    "followed by a '.' or '..' segment");
-		if ((fd = open_name(w, p, length, &st)) == -1)
+		if (find_name(w, p, length, &st, &fd) == -1)
 			return -1;
 		p += length;
 		if (!S_ISDIR(st.st_mode)) {
-			close(fd);
+			fd_close(&fd);
 			*end = p;
 			return accept_file(w, &st);
 		}

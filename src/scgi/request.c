@@ -108,7 +108,26 @@ note_duplicate(struct scgi_header *h, const char *name)
 struct names {
 	size_t count;
 	const char *first[128];
+	uint64_t marks[16]; /* a bit for what names are like */
+	bool may_repeat;
 };
+
+/* A name that occurs twice has the same mark twice; few others have. */
+static void
+take_name(struct names *names, const char *name, size_t length)
+{
+	size_t mark = length * 5 + (unsigned char)name[length - 1] * 11U +
+	    (unsigned char)name[length / 2] * 61U;
+	uint64_t *marks = &names->marks[mark / 64 % 16];
+	uint64_t bit = UINT64_C(1) << mark % 64;
+
+	if (names->count < sizeof(names->first) / sizeof(name))
+		names->first[names->count] = name;
+	names->count++;
+	if ((*marks & bit) != 0)
+		names->may_repeat = true;
+	*marks |= bit;
+}
 
 /* One more parameter of the block. */
 static void
@@ -118,9 +137,7 @@ take_param(struct scgi_header *h, struct names *others, const char *name,
 	size_t number = number_of(name, value);
 
 	if (number == SCGI_PARAM_COUNT) {
-		if (others->count < sizeof(others->first) / sizeof(name))
-			others->first[others->count] = name;
-		others->count++;
+		take_name(others, name, (size_t)(value - name) - 1);
 	} else if (h->found.value[number] == NULL) {
 		h->found.value[number] = value;
 	} else {
@@ -171,6 +188,8 @@ parse_params(struct scgi_header *h)
 	bool is_first = true;
 
 	others.count = 0;
+	others.may_repeat = false;
+	memset(others.marks, 0, sizeof(others.marks));
 	if (h->params_length == 0)
 		return bad(h, "header is empty");
 	if (end[-1] != '\0')
@@ -191,7 +210,7 @@ parse_params(struct scgi_header *h)
 	value = h->found.value[SCGI_PARAM_SCGI];
 	if (value == NULL || strcmp(value, "1") != 0)
 		return bad(h, "parameter SCGI is not 1");
-	if (find_duplicates(h, &others) == -1)
+	if (others.may_repeat && find_duplicates(h, &others) == -1)
 		return SCGI_NO_MEMORY;
 	return h->rule != NULL ? SCGI_BAD : SCGI_DONE;
 }

@@ -305,6 +305,32 @@ test_receive_overflow(void **state)
 	assert_int_equal(pair[1], -1);
 }
 
+/* Those of the list and no others, neighbours or not. */
+static void
+test_close_all(void **state)
+{
+	static const bool listed[8] = {true, true, false, true, false, true};
+	int opened[8], fds[6], n = 0;
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		opened[i] = dup(directory_fd);
+		assert_true(opened[i] > 0);
+		if (listed[i])
+			fds[n++] = opened[i];
+	}
+	fds[n++] = -1;
+	fds[n++] = opened[7];
+	fd_close_all(fds, (size_t)n);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(is_open(opened[i]), !listed[i] && i != 7);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(fds[i], -1);
+	for (int i = 0; i < 8; i++)
+		if (is_open(opened[i]))
+			close(opened[i]);
+}
+
 /* Whether a process, as another user if it can be, may open `fd` again. */
 static int
 reopen(int fd, int flags)
@@ -585,6 +611,7 @@ main(void)
 	    cmocka_unit_test(test_log_escape),
 	    cmocka_unit_test(test_close_others),
 	    cmocka_unit_test(test_receive_overflow),
+	    cmocka_unit_test(test_close_all),
 	    cmocka_unit_test(test_temporary_file),
 	    cmocka_unit_test(test_memory_file),
 	    cmocka_unit_test(test_open_path),

@@ -519,6 +519,38 @@ test_item_33_refused(void **state)
 	buffer_fini(&params);
 }
 
+/* Rules are remembered: those of another name must not be taken for them. */
+static void
+test_rules_again(void **state)
+{
+	struct buffer params = {0};
+	struct cgi_environment_input in = {.script_name = ""};
+	struct cgi_environment e;
+	char name[64];
+
+	(void)state;
+	/* More names than are remembered, as long as they may be, and longer.
+	 */
+	for (int i = 0; i < 2000; i++) {
+		snprintf(name, sizeof(name), "%s%0*d",
+		    i % 2 == 0 ? "LD_" : "LE_", 1 + i % 40, i);
+		assert_int_equal(scgi_write_param(&params, name,
+				     i % 2 == 0 ? "evil" : "good"),
+		    0);
+	}
+	assert_int_equal(scgi_write_param(&params, "", "evil"), 0);
+	in.params = params.data;
+	in.params_length = params.length;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(cgi_environment_build(&e, &in), 0);
+		assert_in_range(e.count, 1000, 1024);
+		for (size_t k = 0; k < e.count; k++)
+			assert_null(strstr(e.envp[k], "=evil"));
+		cgi_environment_fini(&e);
+	}
+	buffer_fini(&params);
+}
+
 static void
 test_item_33_path_of_the_configuration(void **state)
 {
@@ -586,6 +618,39 @@ test_everything_absent(void **state)
 	cgi_environment_fini(&e);
 }
 
+/* As many variables as bytes can make: the shortest names, without values. */
+static void
+test_short_parameters(void **state)
+{
+	static const char names[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+				    "abcdefghijklmnopqrstuvwxyz";
+	struct cgi_environment_input in = {.script_name = ""};
+	char name[2] = "", *variable;
+	struct buffer params = {0};
+	struct cgi_environment e;
+	size_t i, n;
+
+	(void)state;
+	for (n = 0; names[n] != '\0'; n++) {
+		name[0] = names[n];
+		assert_int_equal(scgi_write_param(&params, name, ""), 0);
+	}
+	in.params = params.data;
+	in.params_length = params.length;
+	assert_int_equal(cgi_environment_build(&e, &in), 0);
+	assert_unique(&e);
+	assert_in_range(e.count, n, n + 24);
+	variable = e.text.data;
+	for (i = 0; i < e.count; i++) {
+		assert_ptr_equal(e.envp[i], variable);
+		variable += strlen(variable) + 1;
+	}
+	assert_ptr_equal(variable, e.text.data + e.text.length);
+	assert_null(e.envp[i]);
+	cgi_environment_fini(&e);
+	buffer_fini(&params);
+}
+
 /* 10,000 headers cost what 100 do, a hundred times; not 10,000 times. */
 static void
 test_many_parameters(void **state)
@@ -637,10 +702,12 @@ main(void)
 	    cmocka_unit_test(test_items_7_32_first_wins),
 	    cmocka_unit_test(test_items_6_8_names),
 	    cmocka_unit_test(test_item_33_refused),
+	    cmocka_unit_test(test_rules_again),
 	    cmocka_unit_test(test_item_33_path_of_the_configuration),
 	    cmocka_unit_test(test_item_34_php),
 	    cmocka_unit_test(test_computed),
 	    cmocka_unit_test(test_everything_absent),
+	    cmocka_unit_test(test_short_parameters),
 	    cmocka_unit_test(test_many_parameters),
 	};
 

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -79,7 +80,7 @@ hear(struct fork_process *p, struct fork_received *r)
 }
 
 static struct start_command
-command_of(char *const *argv, char *const *envp)
+command_of(char *const *argv)
 {
 	static const struct limits limits;
 	static int stdio[3];
@@ -87,7 +88,6 @@ command_of(char *const *argv, char *const *envp)
 	stdio[0] = stdio[1] = stdio[2] = here;
 	return (struct start_command){.path = "/x/name",
 	    .argv = argv,
-	    .envp = envp,
 	    .directory = here,
 	    .stdio = stdio,
 	    .limits = &limits};
@@ -98,11 +98,14 @@ send_one(struct fork_process *p, uint32_t id)
 {
 	static char *const argv[] = {(char *)(uintptr_t) "a",
 	    (char *)(uintptr_t) "", (char *)(uintptr_t) "c", NULL};
-	static char *const envp[] = {
-	    (char *)(uintptr_t) "A=1", (char *)(uintptr_t) "B=", NULL};
-	const struct start_command command = command_of(argv, envp);
+	static char text[] = "A=1\0B=";
+	static char *envp[] = {text, text + 4, NULL};
+	const struct start_command command = command_of(argv);
+	const struct cgi_environment environment = {.envp = envp,
+	    .count = 2,
+	    .text = {.data = text, .length = sizeof(text)}};
 
-	return fork_process_send(p, id, false, &command);
+	return fork_process_send(p, id, false, &command, &environment);
 }
 
 /* The library has room for so many; exec does not mind. */
@@ -110,17 +113,47 @@ static void
 test_many_arguments(void **state)
 {
 	static char *argv[FORK_ARGUMENTS_MAX + 2];
-	static char *const envp[] = {NULL};
-	const struct start_command command = command_of(argv, envp);
+	static char *envp[] = {NULL};
+	const struct start_command command = command_of(argv);
+	const struct cgi_environment nothing = {.envp = envp};
 	struct fork_process *p = start();
 
 	(void)state;
 	for (size_t i = 0; i < FORK_ARGUMENTS_MAX; i++)
 		argv[i] = (char *)(uintptr_t) "a";
-	assert_int_equal(fork_process_send(p, 1, false, &command), 0);
+	assert_int_equal(fork_process_send(p, 1, false, &command, &nothing), 0);
 	argv[FORK_ARGUMENTS_MAX] = (char *)(uintptr_t) "a";
-	assert_int_equal(fork_process_send(p, 2, false, &command), -1);
+	assert_int_equal(
+	    fork_process_send(p, 2, false, &command, &nothing), -1);
 	assert_int_equal(errno, E2BIG);
+	finish(p);
+}
+
+/* The kernel refuses a string of 32 pages, and its NUL counts. */
+static void
+test_long_variable(void **state)
+{
+	size_t longest = 32 * (size_t)sysconf(_SC_PAGESIZE);
+	static char *const argv[] = {(char *)(uintptr_t) "a", NULL};
+	const struct start_command command = command_of(argv);
+	char *text = calloc(1, longest + 4);
+	char *envp[] = {text, text + longest, NULL};
+	const struct cgi_environment environment = {.envp = envp,
+	    .count = 2,
+	    .text = {.data = text, .length = longest + 4}};
+	struct fork_process *p = start();
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'A', longest - 1);
+	memcpy(text + longest, "B=1", 4);
+	assert_int_equal(
+	    fork_process_send(p, 1, false, &command, &environment), 0);
+	text[longest - 1] = 'A';
+	assert_int_equal(
+	    fork_process_send(p, 2, false, &command, &environment), -1);
+	assert_int_equal(errno, E2BIG);
+	free(text);
 	finish(p);
 }
 
@@ -276,6 +309,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_many_arguments),
+	    cmocka_unit_test(test_long_variable),
 	    cmocka_unit_test(test_taken_back),
 	    cmocka_unit_test(test_damaged_run),
 	    cmocka_unit_test(test_other_messages),
