@@ -27,9 +27,9 @@
  *   LEARNED  worker -> launcher       names of modules, each followed by NUL,
  *                                     that its script imported
  *
- * In a worker of a runner SOCKET is a file: one of enum fork_option and eight
- * random hexadecimal digits, then the name and the value of each variable, each
- * followed by NUL.
+ * In a worker of a runner SOCKET is a file: one of enum fork_option (if the
+ * runner fills environ, with eight random hexadecimal digits), then the name
+ * and the value of each variable, each followed by NUL.
  *
  * Workers are children of the launcher, which reaps them.  It learns a pid
  * from the slot, as the request may end before any message could tell.

@@ -64,7 +64,7 @@ class Worker:
         data = os.pread(self.socket, os.lseek(self.socket, 0, os.SEEK_END), 0)
         os.close(self.socket)
         words = iter(data.split(b"\0"))
-        option = next(words)[:1]
+        option = next(words)
         self.environ.update(zip(words, words))
         if option == RESTART:
             os.execve(sys.executable, self.command, self.environ)

@@ -87,16 +87,18 @@ separate_by(char separator, char **variables)
 	}
 }
 
-/* Writes eight random digits, hexadecimal. */
+/* Writes so many random digits, hexadecimal. */
 static void
-write_seed(char *to)
+write_seed(char *to, size_t length)
 {
 	uint32_t seed;
 
+	if (length == 0)
+		return;
 	if (call(SYS_getrandom, POINTER(&seed), sizeof(seed), 0, 0, 0) !=
 	    sizeof(seed))
 		_exit(127);
-	for (int i = 0; i < SEED_LENGTH; i++) {
+	for (size_t i = 0; i < length; i++) {
 		to[i] = "0123456789abcdef"[seed & 15];
 		seed >>= 4;
 	}
@@ -109,11 +111,13 @@ preload_leave_block(bool learns, char **variables, const char *end)
 	    : learns					   ? FORK_LEARN
 							   : FORK_NOTHING;
 	char first[1 + SEED_LENGTH + 1] = {(char)option};
-	struct iovec parts[2] = {{first, sizeof(first)}, {variables[0], 0}};
+	size_t seed_length = preload.fills ? SEED_LENGTH : 0;
+	struct iovec parts[2] = {
+	    {first, 1 + seed_length + 1}, {variables[0], 0}};
 	long fd =
 	    call(SYS_memfd_create, POINTER("request"), MFD_CLOEXEC, 0, 0, 0);
 
-	write_seed(first + 1);
+	write_seed(first + 1, seed_length);
 	if (variables[0] != NULL)
 		parts[1].iov_len = (size_t)(end - variables[0]);
 	if (learns)
@@ -122,7 +126,7 @@ preload_leave_block(bool learns, char **variables, const char *end)
 	separate_by('\0', variables);
 	if (fd < 0 ||
 	    call(SYS_pwritev, fd, POINTER(parts), 2, 0, 0) !=
-		(long)(sizeof(first) + parts[1].iov_len) ||
+		(long)(parts[0].iov_len + parts[1].iov_len) ||
 	    call(SYS_dup3, fd, preload.socket, O_CLOEXEC, 0, 0) < 0)
 		_exit(127);
 	separate_by('=', variables);
