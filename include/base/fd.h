@@ -27,8 +27,8 @@ int fd_set_null(int fd);
 void fd_close_others(int *keep, size_t count);
 
 /*
- * fd_close_all: close those that are not -1, and set them to -1.  Neighbours
- * cost one call together.
+ * fd_close_all: as fd_close, `count` of them.  Neighbours cost one call
+ * together.
  */
 void fd_close_all(int *fds, size_t count);
 

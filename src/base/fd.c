@@ -73,15 +73,23 @@ fd_set_null(int fd)
 /* Where the system cannot close a range (Linux before 5.9). */
 #define SPAN_WITHOUT_RANGE 1024
 
+static bool
+has_closed(int first, int last)
+{
+#ifdef HAVE_CLOSE_RANGE
+	return close_range((unsigned)first, (unsigned)last, 0) == 0;
+#else
+	(void)first;
+	(void)last;
+	return false;
+#endif
+}
+
 static void
 close_span(int first, int last)
 {
-	if (first > last)
+	if (first > last || has_closed(first, last))
 		return;
-#ifdef HAVE_CLOSE_RANGE
-	if (close_range((unsigned)first, (unsigned)last, 0) == 0)
-		return;
-#endif
 	/* What is open beyond that is ours, and close-on-exec. */
 	if (last > SPAN_WITHOUT_RANGE)
 		last = SPAN_WITHOUT_RANGE;
@@ -116,16 +124,19 @@ fd_close_others(int *keep, size_t count)
 void
 fd_close_all(int *fds, size_t count)
 {
+	int error = errno;
 	size_t first = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		if (fds[i] != -1 && i + 1 < count && fds[i + 1] == fds[i] + 1)
 			continue;
-		if (fds[i] != -1)
-			close_span(fds[first], fds[i]);
+		if (fds[i] != -1 && !has_closed(fds[first], fds[i]))
+			for (size_t k = first; k <= i; k++)
+				close(fds[k]);
 		first = i + 1;
 	}
 	memset(fds, -1, count * sizeof(*fds));
+	errno = error;
 }
 
 int

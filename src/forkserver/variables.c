@@ -14,6 +14,7 @@
 
 #include "forkserver/call.h"
 
+/* Hexadecimal digits. */
 #define SEED_LENGTH 8
 
 extern char **environ;
@@ -87,18 +88,15 @@ separate_by(char separator, char **variables)
 	}
 }
 
-/* Writes so many random digits, hexadecimal. */
 static void
-write_seed(char *to, size_t length)
+write_seed(char *to)
 {
 	uint32_t seed;
 
-	if (length == 0)
-		return;
 	if (call(SYS_getrandom, POINTER(&seed), sizeof(seed), 0, 0, 0) !=
 	    sizeof(seed))
 		_exit(127);
-	for (size_t i = 0; i < length; i++) {
+	for (int i = 0; i < SEED_LENGTH; i++) {
 		to[i] = "0123456789abcdef"[seed & 15];
 		seed >>= 4;
 	}
@@ -111,13 +109,14 @@ preload_leave_block(bool learns, char **variables, const char *end)
 	    : learns					   ? FORK_LEARN
 							   : FORK_NOTHING;
 	char first[1 + SEED_LENGTH + 1] = {(char)option};
-	size_t seed_length = preload.fills ? SEED_LENGTH : 0;
-	struct iovec parts[2] = {
-	    {first, 1 + seed_length + 1}, {variables[0], 0}};
+	struct iovec parts[2] = {{first, 2}, {variables[0], 0}};
 	long fd =
 	    call(SYS_memfd_create, POINTER("request"), MFD_CLOEXEC, 0, 0, 0);
 
-	write_seed(first + 1, seed_length);
+	if (preload.fills) {
+		write_seed(first + 1);
+		parts[0].iov_len = sizeof(first);
+	}
 	if (variables[0] != NULL)
 		parts[1].iov_len = (size_t)(end - variables[0]);
 	if (learns)

@@ -147,13 +147,6 @@ on_learned(struct fork_server *s, const char *names, size_t length)
 }
 
 static void
-close_all(struct fork_received *r)
-{
-	for (int i = 0; i < FORK_FDS; i++)
-		fd_close(&r->fds[i]);
-}
-
-static void
 receive(struct launcher *l, struct fork_process *p)
 {
 	struct fork_server *s;
@@ -165,7 +158,7 @@ receive(struct launcher *l, struct fork_process *p)
 			break;
 		s = p->owner;
 		if (n == -1 || r.type == FORK_RUN) {
-			close_all(&r);
+			fd_close_all(r.fds, FORK_FDS);
 			fork_server_kill(l, p, "it breaks the protocol");
 			break;
 		}
@@ -223,7 +216,7 @@ take_back_all(struct launcher *l, struct fork_process *p)
 	while (fork_process_take_back(p, &r) == 1) {
 		if (r.type == FORK_RUN)
 			take_back(l, p, &r);
-		close_all(&r);
+		fd_close_all(r.fds, FORK_FDS);
 	}
 	p->lost_at = clock_now() + LOST_TIME;
 }

@@ -168,8 +168,7 @@ fork_process_start(
 	else if (open_channels(p, &slots, stdio) == 0)
 		p->pid = start(p, command, options, stdio, slots);
 	fd_close(&slots);
-	for (int i = 0; i < 3; i++)
-		fd_close(&stdio[i]);
+	fd_close_all(stdio, 3);
 	if (p->pid != -1)
 		return p;
 	fork_process_free(p);
@@ -224,9 +223,9 @@ has_longer(char *const *strings, size_t longest)
 	return *strings != NULL;
 }
 
-/* A string that exec would refuse is not for us either; `size` is of all. */
+/* What exec would refuse is left to it to tell; `size` is of all strings. */
 static bool
-is_for_exec(char *const *argv, char *const *envp, size_t size)
+exec_would_refuse(char *const *argv, char *const *envp, size_t size)
 {
 	size_t longest = EXEC_STRING_PAGES * (size_t)sysconf(_SC_PAGESIZE);
 
@@ -271,7 +270,7 @@ fork_process_send(struct fork_process *p, uint32_t id, bool learns,
 	if (run.argument_count > FORK_ARGUMENTS_MAX ||
 	    run.argument_count + environment->count > FORK_STRINGS_MAX ||
 	    size >= FORK_MESSAGE_MAX ||
-	    is_for_exec(command->argv, environment->envp, size))
+	    exec_would_refuse(command->argv, environment->envp, size))
 		return -1;
 	parts[0] = (struct iovec){&run, sizeof(run)};
 	parts[1] = (struct iovec){text.data, text.length};
@@ -433,12 +432,10 @@ take(int socket, struct fork_received *r)
 	if (fd_count == FORK_FDS)
 		memcpy(r->fds, fds, sizeof(r->fds));
 	else
-		while (fd_count > 0)
-			fd_close(&fds[--fd_count]);
+		fd_close_all(fds, fd_count);
 	if (decode(buffer, (size_t)n, fd_count, r))
 		return 1;
-	for (int i = 0; i < FORK_FDS; i++)
-		fd_close(&r->fds[i]);
+	fd_close_all(r->fds, FORK_FDS);
 	return -1;
 }
 

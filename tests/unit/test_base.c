@@ -305,7 +305,7 @@ test_receive_overflow(void **state)
 	assert_int_equal(pair[1], -1);
 }
 
-/* Those of the list and no others, neighbours or not. */
+/* Those of the list and no others, neighbours or not, high or low. */
 static void
 test_close_all(void **state)
 {
@@ -314,14 +314,18 @@ test_close_all(void **state)
 
 	(void)state;
 	for (int i = 0; i < 8; i++) {
-		opened[i] = dup(directory_fd);
+		opened[i] = fcntl(directory_fd, F_DUPFD, i == 5 ? 1100 : 3);
+		if (opened[i] == -1) /* we may have no number so high */
+			opened[i] = dup(directory_fd);
 		assert_true(opened[i] > 0);
 		if (listed[i])
 			fds[n++] = opened[i];
 	}
 	fds[n++] = -1;
 	fds[n++] = opened[7];
+	errno = ENOENT;
 	fd_close_all(fds, (size_t)n);
+	assert_int_equal(errno, ENOENT);
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(is_open(opened[i]), !listed[i] && i != 7);
 	for (int i = 0; i < n; i++)
