@@ -307,27 +307,44 @@ become_worker(void)
 		errno = 0;
 }
 
-/* A worker that is ahead of its request. */
+static bool
+peek(int flags)
+{
+	char byte;
+	ssize_t n;
+
+	while ((n = recv(preload.socket, &byte, 1, MSG_PEEK | flags)) == -1 &&
+	    (errno == EINTR || errno == ECONNRESET))
+		errno = 0;
+	return n > 0;
+}
+
+/*
+ * A worker that is ahead of its request.  It waits without taking: a process
+ * that is killed while it waits may still take, and only then end.
+ */
 static void
 wait_as_spare(volatile struct fork_slot *slot)
 {
 	const uint64_t one = 1;
 
-	if (!receive_request(0) || !unpack_request())
+	bool has_taken = false;
+
+	while (!has_taken) {
+		if (!peek(0))
+			_exit(0);
+		errno = 0;
+		has_taken = receive_request(MSG_DONTWAIT);
+		if (!has_taken && errno != EAGAIN)
+			_exit(0);
+	}
+	if (!unpack_request())
 		_exit(0);
 	slot->request = request->message.run.request;
 	if (write(preload.socket + 2, &one, sizeof(one)) == -1)
 		_exit(127);
 	munmap((void *)(uintptr_t)preload.slots, SLOTS_SIZE);
 	become_worker();
-}
-
-static bool
-has_queued_request(void)
-{
-	char byte;
-
-	return recv(preload.socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 /* Waits until a spare worker has got a request, or the launcher is gone. */
@@ -339,7 +356,7 @@ wait_for_bell(void)
 	uint64_t rings;
 
 	if (poll(p, 2, -1) > 0 && p[1].revents != 0) {
-		if (!has_queued_request())
+		if (!peek(MSG_DONTWAIT))
 			_exit(0);
 		poll(p, 1, -1);
 	}

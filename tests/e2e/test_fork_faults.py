@@ -12,7 +12,7 @@ from conftest import STANDARD_POOL
 from harness.client import run_threads, wait_for
 from harness.daemon import build_directory
 from test_faults import tracer_of
-from test_fork_lifecycle import PLAIN, SPARES, instance
+from test_fork_lifecycle import PLAIN, SPARES, instance, kill
 from test_fork_server import HEADER, is_forked, warm
 
 # Speaks for itself on our socket, before main, as any program may.  HOW says
@@ -252,6 +252,27 @@ def test_a_message_that_is_lost(start):
         reply = connection.read()
         connection.close()
         assert reply.body == b"yes\n" or reply.status >= 500 or reply.broken, reply
+
+
+def test_killed_while_they_wait(start):
+    """A spare worker that was killed before there was a request takes none."""
+    one = instance(start, {"spare": 3})
+    one.script("s.sh", PLAIN + "echo yes")
+    warm(one, "/fork/s.sh")
+    busy = [
+        subprocess.Popen(["sh", "-c", "while :; do :; done"], start_new_session=True)
+        for _ in "1234"
+    ]
+    try:
+        for _ in range(60):
+            time.sleep(0.04)  # more than 100 in a second would be refused
+            wait_for(lambda: len(one.spares()) == 3, "spares")
+            kill(one.spares())
+            assert one.request("/fork/s.sh").body == b"yes\n"
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 DIES_AT_FORK = (
