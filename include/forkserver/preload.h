@@ -60,7 +60,7 @@ struct preload {
 	enum fork_mode mode;
 	int socket; /* -1: this process is no fork server */
 	unsigned spare;
-	bool fills; /* the program fills its environ itself */
+	struct fork_block *block; /* where a runner reads variables, or NULL */
 	volatile struct fork_slot *slots;
 	pid_t *thread_id; /* where the C library keeps it */
 	void *robust_list;
@@ -127,12 +127,13 @@ void preload_note_pages(bool is_flushed);
 void preload_map_pages(void);
 
 /*
- * preload_note_variables: at the start.  preload_leave_block: in a worker of a
- * runner: put what the runner is to do and the variables, the last of which
- * ends before `end`, into a file with the number of our socket.
+ * preload_note_variables: at the start.  preload_leave_variables: in a worker
+ * of a runner: put what the runner is to do and the variables, the last of
+ * which ends before `end`, where the runner reads them.  Returns how many
+ * descriptors, from our socket on, are to stay open.
  */
 void preload_note_variables(void);
-void preload_leave_block(bool learns, char **variables, const char *end);
+int preload_leave_variables(bool learns, char **variables, const char *end);
 
 /*
  * preload_serve: say hello and serve.  Ends the process when the launcher has

@@ -9,9 +9,10 @@
  * FORK_SLOTS struct fork_slot, SOCKET + 2 an eventfd, the bell.  The runner,
  * the script that prepares a python or a perl, finds SOCKET alone in
  * RUNNER_VARIABLE, and sets that to "ready" before the fork() that is to serve;
- * to "ready, fills" if environ is the runner's own, which it fills in a worker.
- * Behind that may be the address of a count (a size_t; in hexadecimal), which
- * then is made one higher.
+ * to "ready, fills ADDRESS" if it reads memory, and environ is its own, which
+ * it fills in a worker: then a pointer to a struct fork_block is put there.
+ * Behind that may be the address of a count (a size_t), which is made one
+ * higher.  Addresses are in hexadecimal.
  *
  * Messages begin with one of enum fork_message.
  *
@@ -27,9 +28,10 @@
  *   LEARNED  worker -> launcher       names of modules, each followed by NUL,
  *                                     that its script imported
  *
- * In a worker of a runner SOCKET is a file: one of enum fork_option (if the
- * runner fills environ, with eight random hexadecimal digits), then the name
- * and the value of each variable, each followed by NUL.
+ * A worker of a runner finds one of enum fork_option, then the name and the
+ * value of each variable, each followed by NUL: in the block (there the option
+ * comes with eight random hexadecimal digits), or else in a file, which SOCKET
+ * is then.
  *
  * Workers are children of the launcher, which reaps them.  It learns a pid
  * from the slot, as the request may end before any message could tell.
@@ -37,6 +39,7 @@
 #ifndef LAUNCHER_FORK_PROTOCOL_H
 #define LAUNCHER_FORK_PROTOCOL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "launcher/limits.h"
@@ -59,11 +62,20 @@ enum fork_message {
 	FORK_LEARNED = 'L'
 };
 
+/* The longest message: as long as those of a gateway. */
+#define FORK_MESSAGE_MAX (400 * 1024)
+
 /* What the runner is to do in a worker, before and after the script. */
 enum fork_option {
 	FORK_NOTHING = '-',
 	FORK_LEARN = 'l',  /* send a LEARNED, to SOCKET + 1 */
 	FORK_RESTART = 'r' /* exec: what is read at the start has changed */
+};
+
+/* For a runner that reads memory. */
+struct fork_block {
+	size_t length;		     /* of what follows, in bytes */
+	char text[FORK_MESSAGE_MAX]; /* longer than the RUN it is of */
 };
 
 /*
@@ -104,8 +116,5 @@ struct fork_run {
  * exit(status): buffers of stdio are written, handlers of atexit(3) called.
  */
 #define RUNNER_EXIT 0x5C610000
-
-/* The longest message: as long as those of a gateway. */
-#define FORK_MESSAGE_MAX (400 * 1024)
 
 #endif

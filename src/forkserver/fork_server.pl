@@ -7,9 +7,8 @@
 #
 # perl runs this before it compiles the script, and the INIT block between that
 # and running it, before INIT blocks of the script.  There it calls fork(), which
-# returns in workers only.  A worker finds the variables of its request in a file
-# at the descriptor where the socket was; when the block ends, perl runs the
-# script.
+# returns in workers only.  A worker finds the variables of its request in memory;
+# when the block ends, perl runs the script.
 #
 # The script finds what `perl SCRIPT` would give it; scgid-start(7) names what
 # differs.  So this loads no module, not even strict, and defines no name.
@@ -31,14 +30,6 @@ my $warnings = '';
 my $on_warning = sub { $warnings .= $_[0]; print STDERR $_[0] };
 $SIG{__WARN__} = $on_warning;
 
-# The texts in a file that end in NUL.  Tainted, if anything is.
-my $read = sub {
-	my $text = '';
-	binmode $_[0];
-	1 while sysread $_[0], $text, 65536, length $text;
-	split /\0/, $text, -1;
-};
-
 # The files that this perl is made of, besides its program and the script.
 my $files = sub {
 	my $directory = readlink '/proc/self/cwd';
@@ -59,7 +50,6 @@ my $files = sub {
 my $find_holders = sub {
 	local ($@, $!, $?, $SIG{CHLD});
 	my $size = length pack 'P', '';
-	return '' if $size != length pack 'J', 0;
 	pipe my $answer, my $teller or return '';
 	defined(my $pid = fork) or return '';
 	if ($pid == 0) {
@@ -68,8 +58,8 @@ my $find_holders = sub {
 		my $at = eval {
 			require B;
 			my $root = B::main_root();
-			my @words = unpack 'J4', unpack 'P' . 4 * $size,
-			    pack 'J', $$root;
+			my @words = unpack 'L!4', unpack 'P' . 4 * $size,
+			    pack 'L!', $$root;
 			$$root + 3 * $size
 			    if $root->name eq 'leave'
 			    && $words[0] == ${$root->next}
@@ -95,28 +85,36 @@ INIT {
 	delete $main::{'_<' . __FILE__};
 	delete $SIG{__WARN__}
 	    if $SIG{__WARN__} && $SIG{__WARN__} == $on_warning;
-	open my $self, '<', '/proc/self/cmdline' or die "cmdline: $!\n";
-	my @command = grep { !/^-M5;BEGIN/ } $read->($self);
-	pop @command;
+	open my $self, '<:raw', '/proc/self/cmdline' or die "cmdline: $!\n";
+	my $text = '';
+	1 while sysread $self, $text, 65536, length $text;
 	close $self;
+	my @command = grep { !/^-M5;BEGIN/ } split /\0/, $text, -1;
+	pop @command;
 
-	open my $request, '+<&=', $number or die "descriptor $number: $!\n";
-	binmode $request;
+	open my $launcher, '>&', $number or die "descriptor $number: $!\n";
 	my @files = map { "$_\0" } $files->();
 	while (my @some = splice @files, 0, 100) {    # a message has its limits
-		syswrite $request, join '', 'F', @some;
+		syswrite $launcher, join '', 'F', @some;
 	}
+	close $launcher;
 	my %after = %ENV;
 	my @changes = grep { $changed->(\%after) } keys %{{%before, %after}};
-	my $state = 'ready, fills' . $find_holders->();
+	my $block = pack 'L!', 0;    # its address will be here
+	my $size = length $block;
+	my $address = sprintf '%x', unpack 'L!', pack 'P', $block;
+	my $state = "ready, fills $address" . $find_holders->();
 	%ENV = (SCGID_FORK_SERVER => $state);
 	defined fork or die "fork: $!\n";
 	delete $ENV{SCGID_FORK_SERVER};
 
-	my ($first, @variables) = $read->($request);
-	my ($option, $seed) = $first =~ /(.)(.*)/;    # with taint, too
+	my $length = $size + unpack 'L!', unpack "P$size", $block;
+	my $read = unpack "P$length", $block;
+	substr $read, 0, $size, '';
+	$read .= substr $^X, 0, 0;    # tainted, if anything is
+	my ($first, @variables) = split /\0/, $read, -1;
+	my ($option, $seed) = $first =~ /(.)(.*)/;
 	pop @variables;    # behind the last NUL
-	close $request;
 	if ($option eq 'r') {
 		# With taint: nothing of it is for us to judge.
 		%ENV = map { /(.*)/s } @variables;

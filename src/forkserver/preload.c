@@ -13,7 +13,10 @@
  */
 #include "forkserver/preload.h"
 
+#include <sys/mman.h>
+
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <link.h>
 #include <stdarg.h>
@@ -175,14 +178,25 @@ learn_what_we_are(void)
 		fcntl(fd + i, F_SETFD, FD_CLOEXEC);
 }
 
-/* One more holder, where the runner says that they are counted. */
+/*
+ * A runner that reads memory, and fills environ itself, says where it wants to
+ * be told of the place; and, if it knows, of what there is to be one holder
+ * more.
+ */
 static void
-hold(const char *address)
+agree_on_block(const char *addresses)
 {
-	uintptr_t count = (uintptr_t)strtoull(address, NULL, 16);
+	char *next;
+	uintptr_t told = (uintptr_t)strtoull(addresses, &next, 16);
+	uintptr_t holders = (uintptr_t)strtoull(next, NULL, 16);
 
-	if (count != 0)
-		++*(size_t *)count;
+	preload.block = mmap(NULL, sizeof(*preload.block),
+	    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (preload.block == MAP_FAILED)
+		preload_refuse("mmap: %s", strerror(errno));
+	*(struct fork_block **)told = preload.block;
+	if (holders != 0)
+		++*(size_t *)holders;
 }
 
 EXPORT pid_t fork(void);
@@ -201,9 +215,8 @@ fork(void)
 	state = getenv(RUNNER_VARIABLE);
 	if (state == NULL || strncmp(state, "ready", 5) != 0)
 		return original_fork();
-	preload.fills = strncmp(state, fills, strlen(fills)) == 0;
-	if (preload.fills)
-		hold(state + strlen(fills));
+	if (strncmp(state, fills, strlen(fills)) == 0)
+		agree_on_block(state + strlen(fills));
 	preload_serve(&argc);
 	return 0;
 }

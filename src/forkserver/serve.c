@@ -266,7 +266,7 @@ unpack_request(void)
 		*at++ = NULL;
 	*at++ = NULL;
 	memcpy(at, preload.auxiliary, preload.auxiliary_size);
-	if (!preload.fills && environ != request->variables)
+	if (preload.block == NULL && environ != request->variables)
 		environ = request->variables;
 	set_names(request->arguments[0], request->message.run.name);
 	preload_describe(&request->map, request->arguments[0],
@@ -287,12 +287,10 @@ become_worker(void)
 		if (call(SYS_dup3, request->fds[i], i, 0, 0, 0) < 0)
 			_exit(127);
 	close_request();
-	if (preload.mode == FORK_AT_FORK) {
-		preload_leave_block(request->message.run.learns,
+	if (preload.mode == FORK_AT_FORK)
+		first += preload_leave_variables(request->message.run.learns,
 		    request->variables,
 		    request->message.bytes + request->length);
-		first += request->message.run.learns ? 2 : 1;
-	}
 	close_range_of(first, preload.socket + 2);
 	preload_reopen();
 	preload_show(&request->map);

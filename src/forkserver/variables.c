@@ -88,8 +88,8 @@ separate_by(char separator, char **variables)
 	}
 }
 
-static void
-write_seed(char *to)
+static char *
+put_seed(char *to)
 {
 	uint32_t seed;
 
@@ -97,31 +97,40 @@ write_seed(char *to)
 	    sizeof(seed))
 		_exit(127);
 	for (int i = 0; i < SEED_LENGTH; i++) {
-		to[i] = "0123456789abcdef"[seed & 15];
+		*to++ = "0123456789abcdef"[seed & 15];
 		seed >>= 4;
 	}
+	*to++ = '\0';
+	return to;
 }
 
-void
-preload_leave_block(bool learns, char **variables, const char *end)
+static void
+leave_in_memory(enum fork_option option, char **variables, const char *end)
 {
-	enum fork_option option = needs_restart(variables) ? FORK_RESTART
-	    : learns					   ? FORK_LEARN
-							   : FORK_NOTHING;
-	char first[1 + SEED_LENGTH + 1] = {(char)option};
-	struct iovec parts[2] = {{first, 2}, {variables[0], 0}};
+	struct fork_block *b = preload.block;
+	char *to = b->text;
+	bool is_name = true;
+
+	*to++ = (char)option;
+	to = put_seed(to);
+	if (variables[0] != NULL)
+		for (const char *c = variables[0]; c < end; c++) {
+			*to++ = is_name && *c == '=' ? '\0' : *c;
+			is_name = *c == '\0' || (is_name && *c != '=');
+		}
+	b->length = (size_t)(to - b->text);
+}
+
+static void
+leave_in_file(enum fork_option option, char **variables, const char *end)
+{
+	char first[2] = {(char)option};
+	struct iovec parts[2] = {{first, sizeof(first)}, {variables[0], 0}};
 	long fd =
 	    call(SYS_memfd_create, POINTER("request"), MFD_CLOEXEC, 0, 0, 0);
 
-	if (preload.fills) {
-		write_seed(first + 1);
-		parts[0].iov_len = sizeof(first);
-	}
 	if (variables[0] != NULL)
 		parts[1].iov_len = (size_t)(end - variables[0]);
-	if (learns)
-		call(SYS_dup3, preload.socket, preload.socket + 1, O_CLOEXEC, 0,
-		    0);
 	separate_by('\0', variables);
 	if (fd < 0 ||
 	    call(SYS_pwritev, fd, POINTER(parts), 2, 0, 0) !=
@@ -130,4 +139,22 @@ preload_leave_block(bool learns, char **variables, const char *end)
 		_exit(127);
 	separate_by('=', variables);
 	call(SYS_close, fd, 0, 0, 0, 0);
+}
+
+int
+preload_leave_variables(bool learns, char **variables, const char *end)
+{
+	enum fork_option option = needs_restart(variables) ? FORK_RESTART
+	    : learns					   ? FORK_LEARN
+							   : FORK_NOTHING;
+
+	if (preload.block != NULL) {
+		leave_in_memory(option, variables, end);
+		return 0;
+	}
+	if (learns)
+		call(SYS_dup3, preload.socket, preload.socket + 1, O_CLOEXEC, 0,
+		    0);
+	leave_in_file(option, variables, end);
+	return learns ? 2 : 1;
 }
