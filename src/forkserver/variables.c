@@ -23,17 +23,15 @@ extern char **environ;
 static char **start_variables;
 static size_t start_count;
 
-/* What interpreters look at but once, when they start. */
+/*
+ * What interpreters look at but once, when they start, and a request may set:
+ * PYTHONPATH and the like it may not.
+ */
 static bool
 is_read_at_start(const char *variable)
 {
-	static const char prefixes[][8] = {
-	    "LANG", "LC_", "HOME=", "PYTHON", "PERL"};
-
-	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++)
-		if (strncmp(variable, prefixes[i], strlen(prefixes[i])) == 0)
-			return true;
-	return false;
+	return strncmp(variable, "LANG", 4) == 0 ||
+	    strncmp(variable, "LC_", 3) == 0;
 }
 
 void

@@ -177,6 +177,22 @@ def test_python_at_fork(one):
     assert forked(one, "python", path) == ["[0] True\n"]
 
 
+HASH = """#!/usr/bin/python3
+print("Content-Type: text/plain\\n\\n%d" % hash("text"))
+"""
+
+
+def test_variables_that_are_read_at_the_start(one):
+    """With another value of these, and of no others, an interpreter starts anew."""
+    path = script(one, "python", "-hash", HASH)
+    (usual,) = forked(one, "python", path)
+    for name in ("MY_LANG", "LAN", "L", "TZDIR", "QUERY_STRING"):
+        assert forked(one, "python", path, **{name: "C"}) == [usual], name
+    for name in ("LANG", "LANGUAGE", "LC_TIME"):
+        assert forked(one, "python", path, **{name: "C"}) != [usual], name
+    assert forked(one, "python", path) == [usual]
+
+
 TREE = """#!/usr/bin/perl
 use strict;
 use B;
