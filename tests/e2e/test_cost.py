@@ -1,4 +1,4 @@
-"""System calls of a request: no more than tests/bench/cost.md says."""
+"""System calls of a request: no more than tests/bench/cost.md says; page faults."""
 
 import pathlib
 import re
@@ -13,6 +13,7 @@ BENCH = pathlib.Path(__file__).resolve().parents[1] / "bench"
 sys.path.insert(0, str(BENCH))
 
 import calls  # noqa: E402  (of tests/bench)
+import counters  # noqa: E402
 import kinds  # noqa: E402
 
 COUNT = 40
@@ -84,3 +85,15 @@ def test_no_more_system_calls(programs, cgi, name):
             return
     detail = {role: calls.usual(counted[role]) for role in grown}
     pytest.fail("allowed %r, found %r: %r" % (allowed, found, detail))
+
+
+def test_a_fork_has_its_pages(programs, cgi):
+    """With each page of program text a fault it would be nearly half."""
+    by_name = {kind.name: kind for kind in kinds.kinds_of(programs)}
+    if "fork server: C program" not in by_name:
+        pytest.skip("this scgid has no fork servers")
+    executed, forked = (
+        counters.count_faults(programs, cgi, by_name[name])
+        for name in ("C program, GET", "fork server: C program")
+    )
+    assert 0 < forked < executed / 3

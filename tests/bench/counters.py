@@ -1,15 +1,16 @@
-"""Context switches and instructions of the roles, for one request."""
+"""Context switches, page faults and instructions of one request."""
 
 import pathlib
 import re
 import shutil
 import signal
+import statistics
 import subprocess
 import tempfile
 import time
 
 from kinds import warm_subject
-from processes import family_of, status_number
+from processes import family_of, stat_fields, status_number
 
 COUNT = 100
 # Two numbers of requests, so that what starting costs is in neither.
@@ -34,6 +35,27 @@ def count_switches(programs, cgi, kind):
         return {
             role: (switches(pid) - before[pid]) / COUNT for pid, role in roles.items()
         }
+    finally:
+        one.close()
+
+
+# Page faults
+
+
+def count_faults(programs, cgi, kind):
+    """The page faults of a worker, from its first breath to its last."""
+    one = warm_subject(programs, cgi, kind)
+    launchers = [pid for pid, role in one.roles().items() if role == "launcher"]
+
+    def faults():
+        return sum(int(stat_fields(pid)[8]) for pid in launchers)
+
+    try:
+        counts = [faults()]
+        for _ in range(COUNT):
+            one.ask(kind.request)
+            counts.append(faults())
+        return statistics.median(b - a for a, b in zip(counts, counts[1:]))
     finally:
         one.close()
 
