@@ -74,6 +74,7 @@ note_open_file(int fd, void *arg)
 	struct preload_file *f = &preload.files[preload.file_count];
 	char path[64], name[256] = "";
 	struct stat st;
+	int flags;
 
 	++*(rlim_t *)arg;
 	if (fd <= STDERR_FILENO ||
@@ -96,12 +97,20 @@ note_open_file(int fd, void *arg)
 	}
 	if (is_locked(fd))
 		preload_refuse("holds a lock on %s", name);
+	flags = fcntl(fd, F_GETFL);
+	/* With exec each request would have one of its own. */
+	if (st.st_nlink == 0 && (flags & O_ACCMODE) != O_RDONLY)
+		preload_refuse("holds descriptor %d, a file without a name, "
+			       "which requests would share",
+		    fd);
 	if (preload.file_count == PRELOAD_FILES_MAX)
 		preload_refuse(
 		    "holds more than %d open files", PRELOAD_FILES_MAX);
 	f->fd = fd;
-	f->flags = fcntl(fd, F_GETFL) &
-	    (O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECTORY | O_PATH);
+	f->flags =
+	    flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_PATH);
+	if (S_ISDIR(st.st_mode)) /* it is in O_TMPFILE, too */
+		f->flags |= O_DIRECTORY;
 	f->fd_flags = fcntl(fd, F_GETFD);
 	f->offset = lseek(fd, 0, SEEK_CUR);
 	preload.file_count++;
