@@ -120,7 +120,7 @@ class Trial:
             os.pwrite(file, text, 0)
             os.dup2(file, fd)
             os.close(file)
-        self.descriptors = set(os.listdir("/proc/self/fd"))
+        self.descriptors = open_descriptors()
         self.directory = os.getcwd()
         self.path = list(sys.path)
         self.main_count = count_holders_of_main()
@@ -164,19 +164,28 @@ class Trial:
         return self.find_descriptor() or self.find_banned()
 
     def find_descriptor(self):
-        for name in set(os.listdir("/proc/self/fd")) - self.descriptors:
-            try:
-                mode = os.fstat(int(name)).st_mode
-            except OSError:  # it was that of the list
-                continue
+        for number, status in open_descriptors().items():
             # Each worker opens a file again, for itself.
-            if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+            is_file = stat.S_ISREG(status.st_mode) and status.st_nlink > 0
+            if number not in self.descriptors and not (
+                is_file or stat.S_ISCHR(status.st_mode)
+            ):
                 return "keeps open what requests must not share"
 
     def find_banned(self):
         for name in self.banned:
             if any((module + ".").startswith(name + ".") for module in sys.modules):
                 return "imports %s" % name
+
+
+def open_descriptors():
+    found = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found[name] = os.fstat(int(name))
+        except OSError:
+            pass  # it was that of the list
+    return found
 
 
 def count_threads():

@@ -240,6 +240,8 @@ MODULES = {
     "VALUE = threading.active_count()",
     "connects": "import socket\nPAIR = socket.socketpair()\n"
     "PAIR[0].send(b'x')\nVALUE = PAIR[1].recv(1).decode()",
+    "hoards": "import tempfile\nFILE = tempfile.TemporaryFile()\nVALUE = 1",
+    "connects_once": "import socket\nSOCKET = socket.socket()\nVALUE = 1",
     "moves": "import os\nos.chdir('/')\nVALUE = os.getcwd()",
     "adds_path": "import sys\nsys.path.insert(0, '/x')\nVALUE = sys.path.count('/x')",
     "holds_main": "import __main__\nVALUE = hasattr(__main__, 'json')",
