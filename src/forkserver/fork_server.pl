@@ -105,7 +105,14 @@ INIT {
 	my $address = sprintf '%x', unpack 'L!', pack 'P', $block;
 	my $state = "ready, fills $address" . $find_holders->();
 	%ENV = (SCGID_FORK_SERVER => $state);
-	defined fork or die "fork: $!\n";
+	defined(my $pid = fork) or die "fork: $!\n";
+	if (!unpack 'L!', $block) {
+		# So fork() did not see the variable, and made another of us.
+		kill 'KILL', $$ if $pid == 0;
+		waitpid $pid, 0;
+		$^C = 1;    # nor is an END block to run
+		die "fork_server: the script has put another %ENV in place\n";
+	}
 	delete $ENV{SCGID_FORK_SERVER};
 
 	my $length = $size + unpack 'L!', unpack "P$size", $block;
