@@ -20,6 +20,10 @@
 delete $main::{'q::'};    # perl took the q of our command for a package
 my ($number) = delete($ENV{SCGID_FORK_SERVER}) =~ /^(\d+)$/;
 
+# Each worker begins here, and follows the script if it went elsewhere.
+my $find_place = sub { readlink('/proc/self/cwd') =~ /(.*)/s ? $1 : '' };
+my $place = $find_place->();
+
 # What the script makes of the variables while it is compiled it makes of each
 # request's, unless that has another: "||=" is more common than "=" for those.
 my %before = %ENV;
@@ -30,16 +34,17 @@ my $warnings = '';
 my $on_warning = sub { $warnings .= $_[0]; print STDERR $_[0] };
 $SIG{__WARN__} = $on_warning;
 
-# The files that this perl is made of, besides its program and the script.
+# The files that this perl is made of, besides its program and the script.  One
+# that was found in "." is in one of the places where that was.
 my $files = sub {
-	my $directory = readlink '/proc/self/cwd';
+	my %places = map { ($_ => 1) } @_;
 	my $libraries = $DynaLoader::{dl_shared_objects};
 	my @names = grep { defined && !ref } values %INC;
 	push @names, @$libraries if $libraries;
 	map {
-		my $name = m{^/} ? $_ : "$directory/$_";
+		my $name = $_;
 		utf8::encode($name) if utf8::is_utf8($name);
-		$name;
+		m{^/} ? $name : map { "$_/$name" } keys %places;
 	} @names;
 };
 
@@ -85,6 +90,7 @@ INIT {
 	delete $main::{'_<' . __FILE__};
 	delete $SIG{__WARN__}
 	    if $SIG{__WARN__} && $SIG{__WARN__} == $on_warning;
+	my $now = $find_place->();
 	open my $self, '<:raw', '/proc/self/cmdline' or die "cmdline: $!\n";
 	my $text = '';
 	1 while sysread $self, $text, 65536, length $text;
@@ -93,7 +99,7 @@ INIT {
 	pop @command;
 
 	open my $launcher, '>&', $number or die "descriptor $number: $!\n";
-	my @files = map { "$_\0" } $files->();
+	my @files = map { "$_\0" } $files->($place, $now);
 	while (my @some = splice @files, 0, 100) {    # a message has its limits
 		syswrite $launcher, join '', 'F', @some;
 	}
@@ -128,6 +134,7 @@ INIT {
 		my ($perl, @words) = map { /(.*)/s } $^X, @command;
 		exec { $perl } @words;
 	}
+	chdir $now if $now ne $place;
 	# One by one, so that the taint of one is not that of all.
 	while (my ($name, $value) = splice @variables, 0, 2) {
 		$ENV{$name} = $value;

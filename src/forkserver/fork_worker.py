@@ -24,6 +24,7 @@ class Worker:
         self.socket = socket
         self.command = command
         self.variables = variables
+        self.place = os.getcwd()  # where each worker begins
         self.job = None  # a function and its arguments
         self.warnings = ""  # to be shown before it is called
         self.environ = os.environb._data  # posix.environ: os.environ shows it
@@ -42,6 +43,8 @@ class Worker:
         self.modules = sys.modules.keys() - MAIN_NAMES
         self.modules_end = find_end(sys.modules)
         self.path = list(sys.path)
+        place = os.getcwd()
+        self.move = place if place != self.place else None
         self.excepthook = sys.excepthook
         self.changes = []
         for name in {**self.variables, **self.environ}:
@@ -69,6 +72,8 @@ class Worker:
         if option == RESTART:
             os.execve(sys.executable, self.command, self.environ)
         self.repeat_changes()
+        if self.move is not None:
+            os.chdir(self.move)
         self.renew()
         if option == LEARN:
             fd = self.socket + 1

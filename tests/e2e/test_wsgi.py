@@ -662,6 +662,29 @@ def test_forked_freshness(forked, kind):
             assert warm(forked, "/changing", kind).body == wanted
 
 
+ELSEWHERE = """
+import os
+
+os.chdir("bin")
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [os.getcwd().encode()]
+"""
+
+
+@needs_preload
+def test_forked_directory(forked, kind):
+    """Where an application goes when it is imported, its requests are."""
+    path = forked.cgi / "wsgi/changing/app.py"
+    (path.parent / "bin").mkdir()
+    path.write_text(ELSEWHERE)
+    wanted = str(path.parent / "bin").encode()
+    for _ in range(3):
+        assert warm(forked, "/changing", kind).body == wanted
+
+
 @needs_preload
 @needs("flask")
 @needs("django")
