@@ -113,15 +113,13 @@ fork_sibling(volatile struct fork_slot *slot)
 
 	preload_map_pages();
 	call_prepare_handlers();
+	/* Machines differ in which of the last two it is; TLS is not set. */
 #if defined(__s390__)
 	pid = (pid_t)call(SYS_clone, 0, flags, POINTER(&slot->pid),
-	    POINTER(preload.thread_id), 0);
-#elif defined(__x86_64__)
-	pid = (pid_t)call(SYS_clone, flags, 0, POINTER(&slot->pid),
-	    POINTER(preload.thread_id), 0);
+	    POINTER(preload.thread_id), POINTER(preload.thread_id));
 #else
-	pid = (pid_t)call(SYS_clone, flags, 0, POINTER(&slot->pid), 0,
-	    POINTER(preload.thread_id));
+	pid = (pid_t)call(SYS_clone, flags, 0, POINTER(&slot->pid),
+	    POINTER(preload.thread_id), POINTER(preload.thread_id));
 #endif
 	if (pid == 0) {
 		call(SYS_set_robust_list, POINTER(preload.robust_list),
@@ -325,7 +323,6 @@ static void
 wait_as_spare(volatile struct fork_slot *slot)
 {
 	const uint64_t one = 1;
-
 	bool has_taken = false;
 
 	while (!has_taken) {
