@@ -14,6 +14,9 @@
  * Behind that may be the address of a count (a size_t), which is made one
  * higher.  Addresses are in hexadecimal.
  *
+ * Its standard input is a file of one byte: one that has read this would miss a
+ * request's, and refuses itself.
+ *
  * Messages begin with one of enum fork_message.
  *
  *   FILES    either -> launcher       the files that it is made of, besides

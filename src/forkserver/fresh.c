@@ -191,6 +191,14 @@ refuse_what_forks_lose(void)
 	close(timers);
 }
 
+/* The request's is still to come, and who has read this would not see it. */
+static void
+refuse_what_has_read(void)
+{
+	if (lseek(STDIN_FILENO, 0, SEEK_CUR) > 0)
+		preload_refuse("reads its input before its work begins");
+}
+
 /* A runner's own changes are made in the workers, too. */
 static void
 refuse_changed_environment(void)
@@ -242,6 +250,7 @@ preload_check(void)
 	drop_unloaded_handlers();
 	refuse_shared_memory();
 	refuse_what_forks_lose();
+	refuse_what_has_read();
 	if (preload.mode == FORK_AT_MAIN)
 		refuse_changed_environment();
 	each_number("/proc/self/fd", note_open_file, &open_files);

@@ -486,6 +486,10 @@ REFUSED = {
         "prints before there is a request",
         '__attribute__((constructor)) static void c(void) { if (write(1, "B: c\\n", 5) != 5) _exit(1); }',
     ),
+    "reads": (
+        "reads its input",
+        "__attribute__((constructor)) static void c(void) { char b; if (read(0, &b, 1) < 0) _exit(1); }",
+    ),
     "exits": (
         "exited with status 4",
         '__attribute__((constructor)) static void c(void) { fputs("not today\\n", stderr); if (!getenv("HTTP_HOST")) _exit(4); }',
