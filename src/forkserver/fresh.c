@@ -25,27 +25,15 @@
 
 extern char **environ;
 
-/* Visits the numbered entries of a directory of /proc. */
-static void
-each_number(const char *path, void (*visit)(int number, void *arg), void *arg)
+/* The directory has one link for each, besides its own two. */
+static unsigned
+count_threads(void)
 {
-	DIR *directory = opendir(path);
-	struct dirent *entry;
+	struct stat st;
 
-	if (directory == NULL)
-		preload_refuse("%s: %s", path, strerror(errno));
-	while ((entry = readdir(directory)) != NULL)
-		if (entry->d_name[0] != '.' &&
-		    atoi(entry->d_name) != dirfd(directory))
-			visit(atoi(entry->d_name), arg);
-	closedir(directory);
-}
-
-static void
-count_thread(int id, void *arg)
-{
-	(void)id;
-	++*(unsigned *)arg;
+	if (stat("/proc/self/task", &st) == -1)
+		preload_refuse("/proc/self/task: %s", strerror(errno));
+	return (unsigned)st.st_nlink - 2;
 }
 
 /* A lock is the fork server's for ever, and every worker would wait for it. */
@@ -69,14 +57,13 @@ is_locked(int fd)
  * again for itself, and anything else that has a state cannot be shared.
  */
 static void
-note_open_file(int fd, void *arg)
+note_open_file(int fd)
 {
 	struct preload_file *f = &preload.files[preload.file_count];
 	char path[64], name[256] = "";
 	struct stat st;
 	int flags;
 
-	++*(rlim_t *)arg;
 	if (fd <= STDERR_FILENO ||
 	    (fd >= preload.socket && fd < preload.socket + 3) ||
 	    fstat(fd, &st) == -1)
@@ -114,6 +101,28 @@ note_open_file(int fd, void *arg)
 	f->fd_flags = fcntl(fd, F_GETFD);
 	f->offset = lseek(fd, 0, SEEK_CUR);
 	preload.file_count++;
+}
+
+/* Returns how many descriptors are open. */
+static rlim_t
+note_open_files(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	struct dirent *entry;
+	rlim_t count = 0;
+
+	if (directory == NULL)
+		preload_refuse("/proc/self/fd: %s", strerror(errno));
+	while ((entry = readdir(directory)) != NULL) {
+		int fd = atoi(entry->d_name);
+
+		if (entry->d_name[0] == '.' || fd == dirfd(directory))
+			continue;
+		note_open_file(fd);
+		count++;
+	}
+	closedir(directory);
+	return count;
 }
 
 /* In a worker.  What cannot be opened again is shared: it is only read. */
@@ -237,10 +246,9 @@ void
 preload_check(void)
 {
 	struct rlimit limit = {0, 0};
-	unsigned threads = 0;
-	rlim_t open_files = 0;
+	unsigned threads = count_threads();
+	rlim_t open_files;
 
-	each_number("/proc/self/task", count_thread, &threads);
 	if (threads != 1)
 		preload_refuse(
 		    "has %u threads before its work begins", threads);
@@ -253,7 +261,7 @@ preload_check(void)
 	refuse_what_has_read();
 	if (preload.mode == FORK_AT_MAIN)
 		refuse_changed_environment();
-	each_number("/proc/self/fd", note_open_file, &open_files);
+	open_files = note_open_files();
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
 	    limit.rlim_cur < open_files + FORK_FDS + FREE_FILES)
 		preload_refuse("may not open enough files (limit_files)");
