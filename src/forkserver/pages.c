@@ -44,7 +44,7 @@
 #define IS_PRESENT  (UINT64_C(1) << 63)
 #define IS_SWAPPED  (UINT64_C(1) << 62)
 #define IS_OF_FILE  (UINT64_C(1) << 61)
-#define ENTRY_COUNT 512
+#define ENTRY_COUNT 64 /* few: the stack may be a signal handler's */
 
 /* Shared with workers, which may write anything here. */
 struct notes {
@@ -78,7 +78,8 @@ add_texts(struct dl_phdr_info *info, size_t size, void *arg)
 
 		from -= from % page_size;
 		to -= to % page_size;
-		if (p->p_type != PT_LOAD || (p->p_flags & PF_W) != 0 ||
+		if (p->p_type != PT_LOAD ||
+		    (p->p_flags & (PF_R | PF_W)) != PF_R ||
 		    from == getauxval(AT_SYSINFO_EHDR) || !fits(to - from))
 			continue;
 		texts[text_count++] = (struct preload_text){

@@ -848,6 +848,43 @@ def test_pages_that_workers_touch(field, prefix):
         assert field.request(prefix + name).body == b"main\n"
 
 
+SMALL_STACK = (
+    HEADER
+    + r"""
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+static void on_signal(int number) { (void)number; _exit(0); }
+int main(void)
+{
+	size_t size = getauxval(AT_MINSIGSTKSZ) + 2048, guard = 1 << 16;
+	char *at = mmap(NULL, 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	stack_t stack = {.ss_sp = at + guard, .ss_size = size};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+
+	mprotect(at + guard, guard, PROT_READ | PROT_WRITE);
+	sigaltstack(&stack, NULL);
+	sigaction(SIGUSR1, &action, NULL);
+	puts("Content-Type: a/b\n\nmain");
+	fflush(stdout);
+	raise(SIGUSR1);
+	return 1;
+}
+"""
+)
+
+
+def test_pages_noted_on_a_small_stack(field):
+    """A signal handler may end the process, and have little room for it."""
+    build(
+        ["cc", "-Wl,-z,now", "-D_GNU_SOURCE", "-x", "c"],
+        SMALL_STACK,
+        field.cgi / "stack",
+    )
+    compare(field, "stack")
+
+
 def test_pages_of_what_never_tells(field):
     """It ends without the C library: what is split becomes whole again."""
     field.compiled(
