@@ -49,6 +49,7 @@ struct fork_process {
 	struct watch_list watched; /* what it is made of */
 	int64_t told_at;	   /* when the gateway got its counts */
 	int64_t lost_at; /* it died: who has no pid then has no worker */
+	int64_t lost_by; /* but for what a spare worker may have, until then */
 	int64_t end_by;	 /* it is retired, and then killed; 0: it is not */
 	unsigned spare_deaths; /* of workers that had no request, since */
 	int64_t deaths_since;
@@ -93,6 +94,9 @@ pid_t fork_process_find(const struct fork_process *p, uint32_t id);
 
 /* fork_process_has: whether `pid` is a worker of it, a spare one too. */
 bool fork_process_has(const struct fork_process *p, pid_t pid);
+
+/* fork_process_has_spare: whether a worker of it lives that has no request. */
+bool fork_process_has_spare(const struct fork_process *p);
 
 /* fork_process_done: one of those that run does not any more. */
 void fork_process_done(struct fork_process *p);

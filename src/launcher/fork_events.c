@@ -219,6 +219,7 @@ take_back_all(struct launcher *l, struct fork_process *p)
 		fd_close_all(r.fds, FORK_FDS);
 	}
 	p->lost_at = clock_now() + LOST_TIME;
+	p->lost_by = clock_now() + BEGIN_TIME;
 }
 
 static const char *
@@ -335,6 +336,17 @@ identify_pending(struct launcher *l)
 	}
 }
 
+/*
+ * Whether a spare worker of a dead fork server may have taken a request that it
+ * does not yet show.  One that has none sees the end, and ends.
+ */
+static bool
+may_find(struct launcher *l, struct fork_process *p, int64_t now)
+{
+	return now < p->lost_by && worker_find_unknown(l, p, 0) != NULL &&
+	    fork_process_has_spare(p);
+}
+
 /* Those that a dead fork server had taken and that have no worker. */
 static void
 fail_lost(struct launcher *l, struct fork_process *p)
@@ -367,8 +379,12 @@ tend_process(struct launcher *l, struct fork_process *p, int64_t now)
 	struct fork_server *s = p->owner;
 	int64_t limit;
 
-	if (p->lost_at != 0 && now >= p->lost_at)
-		fail_lost(l, p);
+	if (p->lost_at != 0 && now >= p->lost_at) {
+		if (may_find(l, p, now))
+			p->lost_at = now + LOST_TIME;
+		else
+			fail_lost(l, p);
+	}
 	if (p->end_by != 0 && now >= p->end_by)
 		fork_server_kill(l, p, "");
 	if (s == NULL)

@@ -322,6 +322,15 @@ fork_process_has(const struct fork_process *p, pid_t pid)
 	return slot_of(p, pid) != NULL;
 }
 
+bool
+fork_process_has_spare(const struct fork_process *p)
+{
+	for (size_t i = 0; i < p->slots_used; i++)
+		if (p->slots[i].request == 0 && is_child(p->slots[i].pid))
+			return true;
+	return false;
+}
+
 void
 fork_process_done(struct fork_process *p)
 {

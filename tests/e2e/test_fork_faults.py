@@ -12,7 +12,7 @@ from conftest import STANDARD_POOL
 from harness.client import run_threads, wait_for
 from harness.daemon import build_directory
 from test_faults import tracer_of
-from test_fork_lifecycle import PLAIN, SPARES, instance, kill
+from test_fork_lifecycle import PLAIN, SPARES, instance, kill, version
 from test_fork_server import HEADER, is_forked, warm
 
 # Speaks for itself on our socket, before main, as any program may.  HOW says
@@ -326,6 +326,37 @@ CALLS = {
     "access,faccessat": "EACCES",
     "stat,newfstatat": "EIO",
 }
+
+
+@pytest.mark.skipif(
+    not STRACE or not build_directory("SCGID_BUILD_RELEASE"),
+    reason="needs strace and SCGID_BUILD_RELEASE",
+)
+@pytest.mark.parametrize("how", ["replaced", "killed"])
+def test_slow_to_begin(start, how, tmp_path):
+    """A spare worker that stands still with what it took has not lost it."""
+    one = instance(start, {"spare": 1}, build="SCGID_BUILD_RELEASE")
+    version(one, "p", "1")
+    warm(one, "/fork/p")
+    spare = wait_for(one.spares, "a spare worker")[0]
+    tracer = subprocess.Popen(
+        [STRACE, "-qq", "-o", str(tmp_path / "trace"), "-p", str(spare)]
+        + ["-e", "inject=recvmsg:delay_exit=700000"]
+    )
+    wait_for(lambda: tracer_of(spare) == tracer.pid, "strace")
+    server = one.fork_servers()[0]
+    slow = one.start("/fork/p")
+    time.sleep(0.2)
+    if how == "killed":
+        kill([server])
+    version(one, "p", "2")
+    assert one.request("/fork/p").body == b"2"
+    wait_for(lambda: server not in one.tree(), "the end of the fork server")
+    reply = slow.read()
+    slow.close()
+    assert reply.status == 200 and reply.body == b"1" and not reply.broken, reply
+    assert is_forked(one, slow)
+    tracer.wait(10)
 
 
 @pytest.mark.root  # nobody else may trace a launcher
