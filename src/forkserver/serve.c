@@ -315,29 +315,42 @@ peek(int flags)
 	return n > 0;
 }
 
+/* Tells whose worker this is, and the fork server that it is one less. */
+static void
+claim(volatile struct fork_slot *slot)
+{
+	const uint64_t one = 1;
+
+	slot->request = request->message.run.request;
+	if (write(preload.socket + 2, &one, sizeof(one)) == -1)
+		_exit(127);
+}
+
 /*
  * A worker that is ahead of its request.  It waits without taking: a process
- * that is killed while it waits may still take, and only then end.
+ * that is killed while it waits may still take, and only then end.  What it has
+ * taken it claims before all else: the launcher could not tell otherwise that
+ * it is gone with us.
  */
 static void
 wait_as_spare(volatile struct fork_slot *slot)
 {
-	const uint64_t one = 1;
-	bool has_taken = false;
+	bool is_whole;
 
-	while (!has_taken) {
+	do {
 		if (!peek(0))
 			_exit(0);
 		errno = 0;
-		has_taken = receive_request(MSG_DONTWAIT);
-		if (!has_taken && errno != EAGAIN)
-			_exit(0);
-	}
-	if (!unpack_request())
+		is_whole = receive_request(MSG_DONTWAIT);
+	} while (!is_whole && errno == EAGAIN);
+	if (request->length == 0)
 		_exit(0);
-	slot->request = request->message.run.request;
-	if (write(preload.socket + 2, &one, sizeof(one)) == -1)
+	claim(slot);
+	if (!is_whole || !unpack_request()) {
+		/* No room, which others have no more of: the end of us all. */
+		shutdown(preload.socket, SHUT_RDWR);
 		_exit(127);
+	}
 	munmap((void *)(uintptr_t)preload.slots, SLOTS_SIZE);
 	become_worker();
 }

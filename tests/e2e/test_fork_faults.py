@@ -1,6 +1,7 @@
 """Fork servers that lie, break, or find no room; requests that do not fit."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from conftest import STANDARD_POOL
 from harness.client import run_threads, wait_for
-from harness.daemon import build_directory
+from harness.daemon import build_directory, set_limit
 from test_faults import tracer_of
 from test_fork_lifecycle import PLAIN, SPARES, instance, kill, version
 from test_fork_server import HEADER, is_forked, warm
@@ -273,6 +274,21 @@ def test_killed_while_they_wait(start):
         for process in busy:
             process.kill()
             process.wait()
+
+
+def test_no_room_for_a_request(start):
+    """A spare worker that cannot take all of one: it fails, at once and alone."""
+    one = instance(start, {"spare": 1})
+    one.script("s.sh", PLAIN + "echo yes")
+    one.expect(reason="exit-status")
+    warm(one, "/fork/s.sh")
+    for pid in wait_for(lambda: len(one.forkers()) == 2 and one.forkers(), "a spare"):
+        set_limit(pid, resource.RLIMIT_NOFILE, 5)
+    began = time.monotonic()
+    assert one.failure(one.request("/fork/s.sh"))["reason"] == "exit-status"
+    for _ in range(5):
+        assert one.request("/fork/s.sh").body == b"yes\n"
+    assert time.monotonic() - began < 2
 
 
 DIES_AT_FORK = (
