@@ -286,9 +286,9 @@ def test_no_room_for_a_request(start):
         set_limit(pid, resource.RLIMIT_NOFILE, 5)
     began = time.monotonic()
     assert one.failure(one.request("/fork/s.sh"))["reason"] == "exit-status"
+    assert time.monotonic() - began < 2  # it did not wait to be found out
     for _ in range(5):
         assert one.request("/fork/s.sh").body == b"yes\n"
-    assert time.monotonic() - began < 2
 
 
 DIES_AT_FORK = (
@@ -357,7 +357,7 @@ def test_slow_to_begin(start, how, tmp_path):
     spare = wait_for(one.spares, "a spare worker")[0]
     tracer = subprocess.Popen(
         [STRACE, "-qq", "-o", str(tmp_path / "trace"), "-p", str(spare)]
-        + ["-e", "inject=recvmsg:delay_exit=700000"]
+        + ["-e", "inject=recvmsg:delay_exit=1500000"]
     )
     wait_for(lambda: tracer_of(spare) == tracer.pid, "strace")
     server = one.fork_servers()[0]
