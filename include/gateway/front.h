@@ -16,8 +16,15 @@ void front_watch(struct request *r);
  * front_send: send, or keep in r->out what is not taken at once.  Returns 0,
  * or -1 if the front end is gone or memory is out (errno).  Stops reading
  * stdout until everything is taken.
+ *
+ * The beginning of a short response is kept, too, while its worker is young.
+ * front_keeps: so it is, and nothing was sent.  front_flush: send it now, with
+ * the result of front_send; front_forget: never, it did not begin.
  */
 int front_send(struct request *r, const char *data, size_t length);
+bool front_keeps(const struct request *r);
+int front_flush(struct request *r);
+void front_forget(struct request *r);
 
 /*
  * front_splice: like front_send, but of up to `length` bytes of a pipe, which

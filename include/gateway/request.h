@@ -115,6 +115,7 @@ struct request {
 	int status;		 /* sent; 0: nothing sent */
 	bool response_whole;	 /* nothing more will be sent */
 	bool has_no_body;	 /* HEAD, 204, 304 */
+	bool has_sent;		 /* the front end was given some of it */
 	bool redirect_pending;	 /* run again once this worker is gone */
 	int64_t response_length; /* announced; -1: not */
 	int64_t body_sent;

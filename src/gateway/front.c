@@ -28,6 +28,9 @@
 #define LINGER_SILENT 5000000
 #define LINGER_MOST   30000000
 
+/* A response that begins with less is kept until its worker has ended. */
+#define KEPT_MOST (16 * 1024)
+
 static void front_on_writable(evutil_socket_t, short, void *);
 
 /* Closed on both sides, or reset. */
@@ -97,6 +100,7 @@ send_some(struct request *r, const char *data, size_t length)
 {
 	ssize_t n;
 
+	r->has_sent = true;
 	do {
 		n = send(
 		    r->front_fd, data, length, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -104,6 +108,49 @@ send_some(struct request *r, const char *data, size_t length)
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		n = 0;
 	return n;
+}
+
+/*
+ * Most responses are short and over at once.  Sent in one piece, with its end,
+ * such a one wakes the front end once; and if its worker crashes, there is an
+ * error page instead of half a response.
+ */
+static bool
+may_keep(const struct request *r, size_t length)
+{
+	return !r->has_sent && !r->response_whole && request_has_worker(r) &&
+	    !r->run.is_introduced && r->out.length + length <= KEPT_MOST;
+}
+
+bool
+front_keeps(const struct request *r)
+{
+	return r->out.length > 0 && !r->has_sent;
+}
+
+int
+front_flush(struct request *r)
+{
+	ssize_t n;
+
+	if (!front_keeps(r))
+		return 0;
+	if ((n = send_some(r, r->out.data, r->out.length)) == -1)
+		return -1;
+	buffer_consume(&r->out, (size_t)n);
+	if (r->out.length > 0)
+		front_wait_writable(r);
+	return 0;
+}
+
+void
+front_forget(struct request *r)
+{
+	if (!front_keeps(r))
+		return;
+	buffer_fini(&r->out);
+	r->status = 0;
+	r->body_sent = 0;
 }
 
 int
@@ -115,6 +162,10 @@ front_send(struct request *r, const char *data, size_t length)
 		errno = EPIPE;
 		return -1;
 	}
+	if (may_keep(r, length))
+		return buffer_append(&r->out, data, length);
+	if (front_flush(r) == -1)
+		return -1;
 	if (r->out.length == 0 && (n = send_some(r, data, length)) == -1)
 		return -1;
 	if ((size_t)n == length)

@@ -107,8 +107,13 @@ fail_sending(struct request *r)
 static void
 finish_response(struct request *r)
 {
+	if (front_flush(r) == -1) {
+		fail_sending(r);
+		return;
+	}
 	r->response_whole = true;
 	front_close(r);
+	request_finish_if_done(r);
 }
 
 /* Send what belongs to the body, count what does not. */
@@ -139,10 +144,8 @@ body_is_whole(const struct request *r)
 static void
 finish_if_whole(struct request *r)
 {
-	if (!r->response_whole && body_is_whole(r)) {
+	if (!r->response_whole && body_is_whole(r))
 		finish_response(r);
-		request_finish_if_done(r);
-	}
 }
 
 static void
@@ -387,8 +390,17 @@ judge_body(struct request *r)
 		request_fail(r, REASON_KILLED_BY_SIGNAL, detail);
 	} else {
 		finish_response(r);
-		request_finish_if_done(r);
 	}
+}
+
+/* The other half, of its output or of the worker, is to come. */
+static void
+wait_for_more(struct request *r)
+{
+	if (r->run.is_introduced && front_flush(r) == -1)
+		fail_sending(r);
+	else
+		request_set_deadline(r);
 }
 
 void
@@ -405,7 +417,7 @@ relay_judge(struct request *r)
 	if (!request_is_answering(r) || r->redirect_pending)
 		request_finish_if_done(r);
 	else if (!r->run.stdout_eof || (!r->run.is_gone && !r->run.is_alive))
-		request_set_deadline(r); /* the other half is to come */
+		wait_for_more(r);
 	else if (r->state == REQUEST_RUNNING)
 		fail_unanswered(r);
 	else

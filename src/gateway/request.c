@@ -205,9 +205,8 @@ is_silent(const struct request *r)
 void
 request_fail(struct request *r, enum reason reason, const char *detail)
 {
-	bool answer =
-	    r->state <= REQUEST_RUNNING && reason != REASON_CLIENT_ABORTED;
-
+	bool answer = (r->state <= REQUEST_RUNNING || front_keeps(r)) &&
+	    reason != REASON_CLIENT_ABORTED;
 	bool is_first = r->reason == REASON_NONE;
 
 	if (is_first)
@@ -219,8 +218,10 @@ request_fail(struct request *r, enum reason reason, const char *detail)
 	schedule_remove(r);
 	r->redirect_pending = false;
 	fd_close(&r->body_fd);
+	front_forget(r);
 	if (answer) {
-		request_set_state(r, REQUEST_RESPONDING);
+		if (r->state != REQUEST_RESPONDING)
+			request_set_state(r, REQUEST_RESPONDING);
 		r->response_whole = true;
 		if (reply_error(r, detail) == -1)
 			front_break(r);

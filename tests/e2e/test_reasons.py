@@ -288,7 +288,9 @@ PROVOKE = {
 
 # After the header there is no page: the transfer breaks instead.
 BREAKS = {
-    "truncated-body": run("printf 'Content-Type: a/b\\nContent-Length: 9\\n\\npart'"),
+    "truncated-body": run(
+        "printf 'Content-Type: a/b\\nContent-Length: 9\\n\\npart'\nsleep 0.3"
+    ),
     "idle-timeout": run("printf 'Content-Type: a/b\\n\\npart'\nsleep 30", "/quick/"),
 }
 

@@ -4,10 +4,11 @@
 """
 
 import os
+import time
 
 import pytest
 
-from harness.client import to_bytes
+from harness.client import to_bytes, wait_for
 
 
 def say(scgid, output, method="POST", path="/cgi-bin/raw.sh", **options):
@@ -484,9 +485,80 @@ def test_more_body_than_announced_is_cut(scgid):
 @pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
 def test_less_body_than_announced_breaks_the_transfer(scgid, tcp):
     scgid.expect(reason="truncated-body")
-    reply = say(scgid, "Content-Type: a/b\nContent-Length: 30\n\nabc", tcp=tcp)
+    scgid.script("raw-and-more.sh", "cat; sleep 0.3")
+    reply = say(
+        scgid,
+        "Content-Type: a/b\nContent-Length: 30\n\nabc",
+        path="/cgi-bin/raw-and-more.sh",
+        tcp=tcp,
+    )
     assert reply.broken, reply
     assert scgid.entry(reply)["reason"] == "truncated-body"
+
+
+# What a young worker prints is kept
+
+SOON = {
+    "truncated-body": "printf 'Content-Type: a/b\\nContent-Length: 30\\n\\nabc'",
+    "killed-by-signal": "printf 'Content-Type: a/b\\n\\nabc'; kill -9 $$",
+}
+
+
+@pytest.mark.parametrize("reason", SOON)
+def test_a_crash_soon_is_an_error_page(scgid, reason):
+    """Nothing of the response was sent.  A busy machine may take too long."""
+    scgid.expect(reason=reason)
+    scgid.script("soon.sh", SOON[reason])
+
+    def is_page():
+        reply = scgid.request("/cgi-bin/soon.sh")
+        assert scgid.failure(reply)["reason"] == reason
+        if reply.broken:
+            return False
+        assert reply.status == 502 and b"abc" not in reply.raw
+        assert reason.encode() in reply.body
+        entry = scgid.entry(reply)
+        assert (entry["reason"], entry["status"]) == (reason, 502)
+        assert entry["out"] == len(reply.body)
+        return True
+
+    wait_for(is_page, "an error page", 10.0)
+
+
+def test_a_short_response_is_sent_in_one_piece(scgid):
+    scgid.script(
+        "short.sh", "printf 'Content-Type: a/b\\n\\n'; sleep 0.003; echo one; echo two"
+    )
+
+    def is_one():
+        with scgid.start("/cgi-bin/short.sh") as connection:
+            first = connection.read_some()
+            rest = connection.read(start=first)
+        assert rest.body == b"one\ntwo\n" and not rest.broken
+        return first == rest.raw
+
+    wait_for(is_one, "one piece", 10.0)
+
+
+def test_a_beginning_is_not_kept_for_long(scgid):
+    scgid.script("begin.sh", "printf 'Content-Type: a/b\\n\\nbegin'; sleep 2; echo end")
+    with scgid.start("/cgi-bin/begin.sh") as connection:
+        before = time.monotonic()
+        first = connection.read_some()
+        assert time.monotonic() - before < 1.5
+        assert first.endswith(b"begin")
+        assert connection.read(start=first).body == b"beginend\n"
+
+
+def test_a_beginning_waits_for_no_background(scgid):
+    """The worker has ended, what it left behind has stdout: it is sent."""
+    scgid.script(
+        "leave.sh", "printf 'Content-Type: a/b\\n\\nbegin'; (sleep 0.1; echo end) &"
+    )
+    with scgid.start("/cgi-bin/leave.sh") as connection:
+        first = connection.read_some()
+        assert first.endswith(b"begin")
+        assert connection.read(start=first).body == b"beginend\n"
 
 
 def test_error_page(scgid):
