@@ -50,7 +50,10 @@
 #define FORK_VARIABLE	"SCGID_FORK_LIBRARY"
 #define RUNNER_VARIABLE "SCGID_FORK_SERVER"
 
-/* Counts up with each change: a library may be upgraded before we restart. */
+/*
+ * Counts up with each change between a launcher and the library, which may be
+ * upgraded before we restart.
+ */
 #define FORK_VERSION 3U
 
 enum fork_mode {

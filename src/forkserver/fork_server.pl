@@ -85,6 +85,7 @@ INIT {
 	my $kept;
 	$kept = [ CORE::__SUB__, \$kept ];
 	local ($@, $!);
+	$^C = 1;                # no END block is to run, if this ends here
 	my $alarm = alarm 0;    # it would end the fork server
 	delete $INC{(__FILE__)};
 	delete $main::{'_<' . __FILE__};
@@ -116,10 +117,10 @@ INIT {
 		# So fork() did not see the variable, and made another of us.
 		kill 'KILL', $$ if $pid == 0;
 		waitpid $pid, 0;
-		$^C = 1;    # nor is an END block to run
 		die "fork_server: the script has put another %ENV in place\n";
 	}
 	delete $ENV{SCGID_FORK_SERVER};
+	$^C = 0;
 
 	my $length = $size + unpack 'L!', unpack "P$size", $block;
 	my $read = unpack "P$length", $block;

@@ -52,6 +52,15 @@ is_locked(int fd)
 	return strstr(text, "\nlock:") != NULL;
 }
 
+static int
+reopen(const struct preload_file *f)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+	return open(path, f->flags | O_NOCTTY | O_CLOEXEC);
+}
+
 /*
  * A worker must not share what was opened before the fork: a file it opens
  * again for itself, and anything else that has a state cannot be shared.
@@ -62,7 +71,7 @@ note_open_file(int fd)
 	struct preload_file *f = &preload.files[preload.file_count];
 	char path[64], name[256] = "";
 	struct stat st;
-	int flags;
+	int flags, again;
 
 	if (fd <= STDERR_FILENO ||
 	    (fd >= preload.socket && fd < preload.socket + 3) ||
@@ -101,6 +110,13 @@ note_open_file(int fd)
 	f->fd_flags = fcntl(fd, F_GETFD);
 	f->offset = lseek(fd, 0, SEEK_CUR);
 	preload.file_count++;
+	if ((flags & O_ACCMODE) == O_RDONLY || (flags & O_PATH) != 0)
+		return;
+	if ((again = reopen(f)) == -1)
+		preload_refuse("holds descriptor %d, %s, which a worker cannot "
+			       "open for itself",
+		    fd, name);
+	close(again);
 }
 
 /* Returns how many descriptors are open. */
@@ -129,15 +145,12 @@ note_open_files(void)
 void
 preload_reopen(void)
 {
-	char path[64];
 	int fd;
 
 	for (size_t i = 0; i < preload.file_count; i++) {
 		const struct preload_file *f = &preload.files[i];
 
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
-		if ((f->flags & O_PATH) != 0 ||
-		    (fd = open(path, f->flags | O_NOCTTY | O_CLOEXEC)) == -1)
+		if ((f->flags & O_PATH) != 0 || (fd = reopen(f)) == -1)
 			continue;
 		lseek(fd, f->offset, SEEK_SET);
 		dup3(fd, f->fd, f->fd_flags & FD_CLOEXEC ? O_CLOEXEC : 0);
@@ -184,6 +197,7 @@ refuse_shared_memory(void)
 static void
 refuse_what_forks_lose(void)
 {
+	static const int kinds[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
 	siginfo_t child;
 	struct itimerval timer;
 	char byte;
@@ -191,9 +205,10 @@ refuse_what_forks_lose(void)
 
 	if (waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0)
 		preload_refuse("has children before its work begins");
-	if (getitimer(ITIMER_REAL, &timer) == 0 &&
-	    (timer.it_value.tv_sec | timer.it_value.tv_usec) != 0)
-		preload_refuse("has a timer before its work begins");
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (getitimer(kinds[i], &timer) == 0 &&
+		    (timer.it_value.tv_sec | timer.it_value.tv_usec) != 0)
+			preload_refuse("has a timer before its work begins");
 	timers = open("/proc/self/timers", O_RDONLY | O_CLOEXEC);
 	if (timers != -1 && read(timers, &byte, 1) == 1)
 		preload_refuse("has a timer before its work begins");

@@ -514,6 +514,10 @@ REFUSED = {
         "has a timer",
         "__attribute__((constructor)) static void c(void) { alarm(100); }",
     ),
+    "profiler": (
+        "has a timer",
+        "#include <sys/time.h>\n__attribute__((constructor)) static void c(void) { struct itimerval t = {{0, 0}, {100, 0}}; setitimer(ITIMER_PROF, &t, NULL); }",
+    ),
     "child": (
         "has children",
         "__attribute__((constructor)) static void c(void) { if (fork() == 0) _exit(0); }",
@@ -545,6 +549,17 @@ def test_refused_text_has_stderr(field):
         + MAIN.replace(HEADER, ""),
     )
     refused(field, "says", 'exited with status 4: not "today"')
+
+
+def test_file_that_cannot_be_opened_again(field):
+    """Written to by all workers it would have one offset for all."""
+    path = field.writable("shut") / "f"
+    source = (
+        "#include <fcntl.h>\n__attribute__((constructor)) static void c(void)"
+        ' { unlink("%s"); if (open("%s", O_CREAT | O_RDWR, 0) == -1) _exit(1); }'
+    )
+    field.compiled("opens", HEADER + source % (path, path) + MAIN.replace(HEADER, ""))
+    assert refused(field, "opens", "cannot open for itself").body == b"main\n"
 
 
 def test_static(field):
