@@ -37,7 +37,8 @@ def test_crash_of_a_worker_that_takes_long_to_die(scgid):
     scgid.expect(reason="killed-by-signal", optional=True)
     for _ in range(3):
         reply = scgid.request("/cgi-bin/half.py", b"x" * 200000000, method="POST")
-        assert reply.status == 200 and reply.broken
+        # By whether some of it was sent before it crashed.
+        assert reply.broken if reply.status == 200 else reply.status == 502
 
 
 HALF = """
