@@ -23,6 +23,9 @@ bool request_is_answering(const struct request *r);
 /* request_has_worker: whether a worker was asked for and is not yet reaped. */
 bool request_has_worker(const struct request *r);
 
+/* request_is_young: it has one, which nobody has asked yet who it is. */
+bool request_is_young(const struct request *r);
+
 /* request_ask_worker: ask its launcher whether it runs, and who it is. */
 bool request_ask_worker(struct request *r);
 

@@ -79,8 +79,8 @@ doubts_worker(const struct request *r)
 	    r->run.stdout_eof && !r->run.is_alive && !r->run.is_doubted;
 }
 
-static bool
-lacks_introduction(const struct request *r)
+bool
+request_is_young(const struct request *r)
 {
 	return request_has_worker(r) && !r->run.is_introduced &&
 	    r->run.questions == 0;
@@ -120,7 +120,7 @@ next_deadline(const struct request *r)
 		deadline = grace_end(r);
 	if (doubts_worker(r))
 		earliest(&deadline, r->last_output_at, DOUBT_MS);
-	if (lacks_introduction(r))
+	if (request_is_young(r))
 		earliest(&deadline, r->started_at, INTRODUCE_MS);
 	if (slow_log_due(r) != 0 && slow_log_due(r) < deadline)
 		deadline = slow_log_due(r);
@@ -206,8 +206,11 @@ on_running_timer(struct request *r)
 	}
 	if (doubts_worker(r) && is_past(r->last_output_at, DOUBT_MS, now))
 		r->run.is_doubted = request_ask_worker(r);
-	if (lacks_introduction(r) && is_past(r->started_at, INTRODUCE_MS, now))
-		request_ask_worker(r);
+	if (request_is_young(r) && is_past(r->started_at, INTRODUCE_MS, now) &&
+	    request_ask_worker(r)) {
+		relay_judge(r);
+		return;
+	}
 	if (slow_log_due(r) != 0 && slow_log_due(r) <= now)
 		slow_log_inspect(r);
 	if (r->state == REQUEST_LINGERING && now >= r->linger_at) {

@@ -118,8 +118,8 @@ send_some(struct request *r, const char *data, size_t length)
 static bool
 may_keep(const struct request *r, size_t length)
 {
-	return !r->has_sent && !r->response_whole && request_has_worker(r) &&
-	    !r->run.is_introduced && r->out.length + length <= KEPT_MOST;
+	return !r->has_sent && !r->response_whole && request_is_young(r) &&
+	    r->out.length + length <= KEPT_MOST;
 }
 
 bool

@@ -397,7 +397,7 @@ judge_body(struct request *r)
 static void
 wait_for_more(struct request *r)
 {
-	if (r->run.is_introduced && front_flush(r) == -1)
+	if (!request_is_young(r) && front_flush(r) == -1)
 		fail_sending(r);
 	else
 		request_set_deadline(r);
