@@ -197,7 +197,8 @@ refuse_shared_memory(void)
 static void
 refuse_what_forks_lose(void)
 {
-	static const int kinds[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
+	static const __itimer_which_t kinds[] = {
+	    ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
 	siginfo_t child;
 	struct itimerval timer;
 	char byte;
