@@ -91,6 +91,7 @@ INIT {
 	delete $main::{'_<' . __FILE__};
 	delete $SIG{__WARN__}
 	    if $SIG{__WARN__} && $SIG{__WARN__} == $on_warning;
+	die "fork_server: the script ties %ENV\n" if tied %ENV;
 	my $now = $find_place->();
 	open my $self, '<:raw', '/proc/self/cmdline' or die "cmdline: $!\n";
 	my $text = '';

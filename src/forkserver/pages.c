@@ -156,6 +156,9 @@ split(const struct preload_text *t)
 void
 preload_learn_pages(struct preload_text *room)
 {
+	/* One argument of a call is to hold the offset of an entry. */
+	if (sizeof(long) < sizeof(off64_t))
+		return;
 	last_code = dlsym(RTLD_NEXT, "_exit");
 	texts = room;
 	page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
