@@ -113,9 +113,9 @@ note_open_file(int fd)
 	if ((flags & O_ACCMODE) == O_RDONLY || (flags & O_PATH) != 0)
 		return;
 	if ((again = reopen(f)) == -1)
-		preload_refuse("holds descriptor %d, %s, which a worker cannot "
-			       "open for itself",
-		    fd, name);
+		preload_refuse("holds descriptor %d, a file for writing that a "
+			       "worker cannot open for itself",
+		    fd);
 	close(again);
 }
 

@@ -553,12 +553,14 @@ def test_refused_text_has_stderr(field):
 
 def test_file_that_cannot_be_opened_again(field):
     """Written to by all workers it would have one offset for all."""
-    path = field.writable("shut") / "f"
     source = (
         "#include <fcntl.h>\n__attribute__((constructor)) static void c(void)"
-        ' { unlink("%s"); if (open("%s", O_CREAT | O_RDWR, 0) == -1) _exit(1); }'
+        ' { char name[300]; sprintf(name, "%s/%%d", getpid());'
+        " if (open(name, O_CREAT | O_RDWR, 0) == -1) _exit(1); }"
     )
-    field.compiled("opens", HEADER + source % (path, path) + MAIN.replace(HEADER, ""))
+    field.compiled(
+        "opens", HEADER + source % field.writable("shut") + MAIN.replace(HEADER, "")
+    )
     assert refused(field, "opens", "cannot open for itself").body == b"main\n"
 
 
