@@ -484,8 +484,9 @@ def test_fork_server_that_was_refused(forks):
         assert reply.status == 200 and forks.entry(reply)["start"] == "exec"
     found = numbers(forks)
     assert found["fork_servers_refused"] == before + 1
-    row = found["fork_servers_ended"][0]
-    assert row["what"] == "refused" and row["why"] == "it is statically linked"
+    # Another may just have ended, for want of use.
+    row = [r for r in found["fork_servers_ended"] if r["what"] == "refused"][0]
+    assert row["why"] == "it is statically linked"
     assert '/<i>"\\x & ' in row["program"] and "pid" not in row
     body = read(forks, "").body.decode("ascii")
     assert "<i>" not in body and "it is statically linked" in body
