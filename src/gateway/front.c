@@ -110,6 +110,17 @@ send_some(struct request *r, const char *data, size_t length)
 	return n;
 }
 
+static int
+send_out(struct request *r)
+{
+	ssize_t n = send_some(r, r->out.data, r->out.length);
+
+	if (n == -1)
+		return -1;
+	buffer_consume(&r->out, (size_t)n);
+	return 0;
+}
+
 /*
  * Most responses are short and over at once.  Sent in one piece, with its end,
  * such a one wakes the front end once; and if its worker crashes, there is an
@@ -131,13 +142,10 @@ front_keeps(const struct request *r)
 int
 front_flush(struct request *r)
 {
-	ssize_t n;
-
 	if (!front_keeps(r))
 		return 0;
-	if ((n = send_some(r, r->out.data, r->out.length)) == -1)
+	if (send_out(r) == -1)
 		return -1;
-	buffer_consume(&r->out, (size_t)n);
 	if (r->out.length > 0)
 		front_wait_writable(r);
 	return 0;
@@ -150,6 +158,7 @@ front_forget(struct request *r)
 		return;
 	buffer_fini(&r->out);
 	r->status = 0;
+	r->first_byte_at = 0;
 	r->body_sent = 0;
 }
 
@@ -191,15 +200,13 @@ static void
 front_on_writable(evutil_socket_t fd, short what, void *arg)
 {
 	struct request *r = arg;
-	ssize_t n = send_some(r, r->out.data, r->out.length);
 
 	(void)fd;
 	(void)what;
-	if (n == -1) {
+	if (send_out(r) == -1) {
 		request_fail(r, REASON_CLIENT_ABORTED, NULL);
 		return;
 	}
-	buffer_consume(&r->out, (size_t)n);
 	relay_note_stall(r);
 	r->stalled_at = clock_now();
 	if (r->out.length > 0)
