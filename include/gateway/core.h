@@ -14,6 +14,7 @@
 #define GATEWAY_CHUNK	    65536
 #define GATEWAY_RUN_BUCKETS 256
 #define GATEWAY_REFUSALS    64
+#define GATEWAY_STREAKS	    1024
 
 TAILQ_HEAD(request_queue, request);
 LIST_HEAD(request_list, request);
@@ -85,6 +86,8 @@ struct gateway {
 	struct usage_table *usage; /* owned; NULL without a status page */
 	unsigned char news[512];   /* bits of what gateway_is_news was asked */
 	struct refusal refusals[GATEWAY_REFUSALS]; /* by their hash */
+	/* Brief runs in a row, by request_path_hash; see relay.c. */
+	unsigned char streaks[GATEWAY_STREAKS];
 	char chunk[GATEWAY_CHUNK];
 };
 

@@ -9,6 +9,14 @@
 /* relay_start: take over the read end of a worker's stdout. */
 int relay_start(struct request *r, int stdout_fd);
 
+/*
+ * relay_watch: its worker turns out to live longer than most.  relay_end: it
+ * has ended, and is still to be called gone.  If stdout was not watched so far,
+ * what it holds is taken now; more of it is told by the event set.
+ */
+void relay_watch(struct request *r);
+void relay_end(struct request *r);
+
 /* relay_resume, relay_pause: read stdout, or leave it to fill. */
 void relay_resume(struct request *r);
 void relay_pause(struct request *r);

@@ -66,9 +66,12 @@ struct request_run {
 	enum reason hint;
 	int stdout_fd; /* owned; -1 once closed */
 	struct event stdout_event;
-	bool is_large;	      /* stdout was full once: it is spliced */
-	size_t scanned;	      /* of `output`, for the end of its header */
-	struct buffer output; /* until the header is whole */
+	bool is_unwatched;     /* stdout_event is not added yet */
+	unsigned char *streak; /* borrowed: one of the gateway's */
+	size_t received;       /* bytes of stdout, but for what was spliced */
+	bool is_large;	       /* stdout was full once: it is spliced */
+	size_t scanned;	       /* of `output`, for the end of its header */
+	struct buffer output;  /* until the header is whole */
 	struct request_stderr *stderr_log; /* owned; NULL: never ran */
 };
 
@@ -186,6 +189,9 @@ const char *request_state_name(const struct request *r);
  */
 const char *request_param(const struct request *r, enum scgi_param number);
 const char *request_original(const struct request *r, enum scgi_param number);
+
+/* request_path_hash: of its map and the first `length` bytes of its path. */
+uint64_t request_path_hash(const struct request *r, size_t length);
 
 /* request_safe_script: its script for the log, escaped; "" if not known. */
 const char *request_safe_script(const struct request *r);

@@ -206,10 +206,12 @@ on_running_timer(struct request *r)
 	}
 	if (doubts_worker(r) && is_past(r->last_output_at, DOUBT_MS, now))
 		r->run.is_doubted = request_ask_worker(r);
-	if (request_is_young(r) && is_past(r->started_at, INTRODUCE_MS, now) &&
-	    request_ask_worker(r)) {
-		relay_judge(r);
-		return;
+	if (request_is_young(r) && is_past(r->started_at, INTRODUCE_MS, now)) {
+		relay_watch(r);
+		if (request_ask_worker(r)) {
+			relay_judge(r);
+			return;
+		}
 	}
 	if (slow_log_due(r) != 0 && slow_log_due(r) <= now)
 		slow_log_inspect(r);

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "gateway/core.h"
@@ -58,14 +59,10 @@ is_unix_socket(int fd)
 bool
 gateway_is_news(struct gateway *g, const char *what, const char *whom)
 {
-	uint32_t hash = 2166136261u;
+	uint64_t hash = hash_bytes(HASH_BEGIN, what, strlen(what));
 	unsigned char bit;
 
-	for (; *what != '\0'; what++)
-		hash = (hash ^ (unsigned char)*what) * 16777619u;
-	for (; *whom != '\0'; whom++)
-		hash = (hash ^ (unsigned char)*whom) * 16777619u;
-	hash %= sizeof(g->news) * 8;
+	hash = hash_bytes(hash, whom, strlen(whom)) % (sizeof(g->news) * 8);
 	bit = (unsigned char)(1u << (hash % 8));
 	if ((g->news[hash / 8] & bit) != 0)
 		return false;

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "gateway/failure.h"
 #include "gateway/front.h"
@@ -63,6 +64,7 @@ static void
 worker_started(struct request *r, const struct protocol_message *m)
 {
 	note_start(r, m);
+	relay_watch(r);
 	introduce(r, m);
 	stderr_log_watch(r);
 	if (r->state <= REQUEST_RESPONDING && !r->front_is_writing)
@@ -89,19 +91,6 @@ worker_failed(struct request *r, const struct protocol_message *m)
 		request_finish_if_done(r);
 }
 
-/* Of a map and the beginning of a path, byte by byte (FNV-1a). */
-static uint64_t
-hash_begin(const struct config_map *map)
-{
-	return UINT64_C(14695981039346656037) ^ (uint64_t)(uintptr_t)map;
-}
-
-static uint64_t
-hash_add(uint64_t hash, char c)
-{
-	return (hash ^ (unsigned char)c) * UINT64_C(1099511628211);
-}
-
 /*
  * It holds from when it was true, however long the worker ran.  A launcher that
  * lies has scripts of its own user started with exec for a second.
@@ -109,7 +98,7 @@ hash_add(uint64_t hash, char c)
 static void
 note_refusal(struct request *r, size_t size)
 {
-	uint64_t hash = hash_begin(r->map);
+	uint64_t hash;
 
 	/* After a redirect the path is another. */
 	if (size == 0 || r->redirect_pending)
@@ -117,8 +106,7 @@ note_refusal(struct request *r, size_t size)
 	/* That of an index stands for this path only, and not for below. */
 	if (size > r->path.length)
 		size = r->path.length + 1;
-	for (size_t i = 0; i < size - 1; i++)
-		hash = hash_add(hash, r->path.data[i]);
+	hash = request_path_hash(r, size - 1);
 	r->gateway->refusals[hash % GATEWAY_REFUSALS] =
 	    (struct refusal){hash, r->started_at + REFUSAL_TIME};
 }
@@ -135,14 +123,14 @@ is_noted(const struct gateway *g, uint64_t hash)
 static bool
 is_refused(const struct request *r)
 {
-	uint64_t hash = hash_begin(r->map);
+	uint64_t hash = request_path_hash(r, 0);
 
 	for (size_t i = 0; i < r->path.length; i++) {
 		char c = r->path.data[i];
 
 		if ((c == '/' || c == '\0') && is_noted(r->gateway, hash))
 			return true;
-		hash = hash_add(hash, c);
+		hash = hash_byte(hash, c);
 	}
 	return is_noted(r->gateway, hash);
 }
@@ -150,6 +138,7 @@ is_refused(const struct request *r)
 static void
 worker_exited(struct request *r, const struct protocol_message *m)
 {
+	relay_end(r);
 	r->run.is_gone = true;
 	r->run.status_known = true;
 	r->run.status = m->code;

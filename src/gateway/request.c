@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "cgi/route.h"
 #include "gateway/access_log.h"
@@ -82,6 +83,14 @@ const struct config_timeouts *
 request_timeouts(const struct request *r)
 {
 	return r->map != NULL ? &r->map->timeouts : &r->gateway->pool->timeouts;
+}
+
+uint64_t
+request_path_hash(const struct request *r, size_t length)
+{
+	uint64_t map = HASH_BEGIN ^ (uint64_t)(uintptr_t)r->map;
+
+	return hash_bytes(map, r->path.data, length);
 }
 
 const char *

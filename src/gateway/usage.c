@@ -7,17 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "gateway/request.h"
-
-static uint64_t
-hash_of(const char *text)
-{
-	uint64_t hash = UINT64_C(14695981039346656037);
-
-	for (; *text != '\0'; text++)
-		hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
-	return hash;
-}
 
 /* Whether `a` should give way before `b`. */
 static bool
@@ -53,7 +44,7 @@ make_entry(struct usage_table *t, const char *script, uint64_t hash)
 static struct usage *
 find_entry(struct usage_table *t, const char *script)
 {
-	uint64_t hash = hash_of(script);
+	uint64_t hash = hash_bytes(HASH_BEGIN, script, strlen(script));
 
 	for (size_t i = 0; i < t->count; i++)
 		if (t->entries[i].hash == hash)
