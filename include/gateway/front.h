@@ -45,6 +45,13 @@ bool front_has_progressed(struct request *r);
  */
 void front_close(struct request *r);
 
+/*
+ * front_finish: the whole response was handed over: send what is kept of it,
+ * and close.  front_fail: something could not be sent (errno).  May free `r`.
+ */
+void front_finish(struct request *r);
+void front_fail(struct request *r);
+
 /* front_break: close so that the front end sees an error, never an end. */
 void front_break(struct request *r);
 

@@ -27,10 +27,4 @@ void relay_note_stall(struct request *r);
 /* relay_stop: close stdout. */
 void relay_stop(struct request *r);
 
-/*
- * relay_judge: something ended: stdout, the worker, or the doubt whether it
- * still runs.  Decides what that means for the response.  May free `r`.
- */
-void relay_judge(struct request *r);
-
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "gateway/front.h"
+#include "gateway/judge.h"
 #include "gateway/link.h"
 #include "gateway/relay.h"
 #include "gateway/slow_log.h"
@@ -171,7 +172,7 @@ end_script(struct request *r)
 		request_stop_worker(r);
 	} else {
 		relay_stop(r);
-		relay_judge(r);
+		judge_response(r);
 	}
 }
 
@@ -209,7 +210,7 @@ on_running_timer(struct request *r)
 	if (request_is_young(r) && is_past(r->started_at, INTRODUCE_MS, now)) {
 		relay_watch(r);
 		if (request_ask_worker(r)) {
-			relay_judge(r);
+			judge_response(r);
 			return;
 		}
 	}
@@ -220,7 +221,7 @@ on_running_timer(struct request *r)
 		request_finish_if_done(r);
 	} else if (waits_for_background(r) && now >= grace_end(r)) {
 		relay_stop(r);
-		relay_judge(r);
+		judge_response(r);
 	} else if (r->run.has_slot && r->kill_at == 0 &&
 	    is_past(r->started_at, t->script, now)) {
 		end_script(r);

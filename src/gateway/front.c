@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "gateway/deadline.h"
+#include "gateway/judge.h"
 #include "gateway/relay.h"
 
 /*
@@ -218,7 +219,7 @@ front_on_writable(evutil_socket_t fd, short what, void *arg)
 		front_close(r);
 		request_finish_if_done(r);
 	} else {
-		relay_judge(r);
+		judge_response(r);
 	}
 }
 
@@ -337,6 +338,26 @@ front_close(struct request *r)
 		front_linger(r);
 	else
 		close_now(r);
+}
+
+void
+front_fail(struct request *r)
+{
+	request_fail(r,
+	    errno == ENOMEM ? REASON_OUT_OF_MEMORY : REASON_CLIENT_ABORTED,
+	    NULL);
+}
+
+void
+front_finish(struct request *r)
+{
+	if (front_flush(r) == -1) {
+		front_fail(r);
+		return;
+	}
+	r->response_whole = true;
+	front_close(r);
+	request_finish_if_done(r);
 }
 
 void

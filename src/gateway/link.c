@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "gateway/failure.h"
 #include "gateway/front.h"
+#include "gateway/judge.h"
 #include "gateway/pulse.h"
 #include "gateway/relay.h"
 #include "gateway/schedule.h"
@@ -71,7 +72,7 @@ worker_started(struct request *r, const struct protocol_message *m)
 		front_watch(r);
 	if (r->run.questions > 0 && --r->run.questions == 0)
 		r->run.is_alive = r->run.is_doubted;
-	relay_judge(r);
+	judge_response(r);
 }
 
 static void
@@ -156,7 +157,7 @@ worker_exited(struct request *r, const struct protocol_message *m)
 	introduce(r, m);
 	if (r->run.group_left)
 		stderr_log_watch(r);
-	relay_judge(r);
+	judge_response(r);
 }
 
 static struct request *

@@ -1,28 +1,24 @@
 /*
- * relay.c: judges what a worker prints, and passes it on with one fixed
- * buffer: stdout is read only while the front end takes what it gives.  The
- * body of a large response is not read but spliced, where that can be done.
+ * relay.c: passes on what a worker prints with one fixed buffer: stdout is read
+ * only while the front end takes what it gives.  The body of a large response
+ * is not read but spliced, where that can be done.
  *
  * The pipe blocks, but is read once per readiness, and nobody else reads it.
  */
 #include "gateway/relay.h"
 
-#include <sys/wait.h>
-
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fd.h"
-#include "base/log.h"
 #include "cgi/response.h"
 #include "gateway/deadline.h"
 #include "gateway/front.h"
+#include "gateway/judge.h"
 #include "gateway/redirect.h"
 
 /*
@@ -37,98 +33,6 @@
 #define BRIEF_BYTES  16384
 #define BRIEF_AFTER  2000
 #define BRIEF_STREAK 8
-
-/* The limit of the pool behind the signal that ended the worker, or "". */
-static const char *
-limit_behind(const struct request *r, char out[64])
-{
-	const struct config_limits *limits = &r->gateway->pool->limits;
-	int s = WTERMSIG(r->run.status);
-
-	out[0] = '\0';
-	if (limits->cpu > 0 &&
-	    (s == SIGXCPU ||
-		(s == SIGKILL && r->run.cpu_time / 1000 > limits->cpu)))
-		snprintf(out, 64, ", limit_cpu is %" PRId64 " s",
-		    (limits->cpu + 999) / 1000);
-	else if (limits->file_size > 0 && s == SIGXFSZ)
-		snprintf(out, 64, ", limit_file_size is %" PRIu64 " bytes",
-		    limits->file_size);
-	return out;
-}
-
-static const char *
-printable_status(const struct request *r, char *out, size_t size)
-{
-	char limit[64];
-
-	if (!r->run.status_known)
-		snprintf(out, size, "still running");
-	else if (WIFSIGNALED(r->run.status))
-		snprintf(out, size, "killed by signal %d (%s)%s",
-		    WTERMSIG(r->run.status), strsignal(WTERMSIG(r->run.status)),
-		    limit_behind(r, limit));
-	else
-		snprintf(
-		    out, size, "exit status %d", WEXITSTATUS(r->run.status));
-	return out;
-}
-
-static bool
-was_killed(const struct request *r)
-{
-	return r->run.status_known && WIFSIGNALED(r->run.status);
-}
-
-/* stdout ended and there is no whole header: which failure is it? */
-static void
-fail_unanswered(struct request *r)
-{
-	const struct buffer *output = &r->run.output;
-	char status[128], start[80], detail[384];
-	enum reason reason;
-
-	if (r->run.hint != REASON_NONE)
-		reason = r->run.hint;
-	else if (was_killed(r))
-		reason = REASON_KILLED_BY_SIGNAL;
-	else if (r->run.status_known && WEXITSTATUS(r->run.status) != 0)
-		reason = REASON_EXIT_STATUS;
-	else if (output->length == 0)
-		reason = REASON_EMPTY_OUTPUT;
-	else if (cgi_has_field(output->data, output->length))
-		reason = REASON_BAD_HEADER;
-	else
-		reason = REASON_NO_HEADER;
-	log_escape(start, sizeof(start), output->data, output->length);
-	snprintf(detail, sizeof(detail),
-	    output->length == 0 ? "%s, %zu bytes of output%s"
-				: "%s, no empty line after the header fields "
-				  "in %zu bytes of output, which begin \"%s\"",
-	    printable_status(r, status, sizeof(status)), output->length, start);
-	request_fail(r, reason, detail);
-}
-
-static void
-fail_sending(struct request *r)
-{
-	request_fail(r,
-	    errno == ENOMEM ? REASON_OUT_OF_MEMORY : REASON_CLIENT_ABORTED,
-	    NULL);
-}
-
-/* The whole response was handed to the front end. */
-static void
-finish_response(struct request *r)
-{
-	if (front_flush(r) == -1) {
-		fail_sending(r);
-		return;
-	}
-	r->response_whole = true;
-	front_close(r);
-	request_finish_if_done(r);
-}
 
 /* Send what belongs to the body, count what does not. */
 static int
@@ -159,14 +63,14 @@ static void
 finish_if_whole(struct request *r)
 {
 	if (!r->response_whole && body_is_whole(r))
-		finish_response(r);
+		front_finish(r);
 }
 
 static void
 on_body(struct request *r, const char *data, size_t length)
 {
 	if (send_body(r, data, length) == -1)
-		fail_sending(r);
+		front_fail(r);
 	else
 		finish_if_whole(r);
 }
@@ -212,7 +116,7 @@ begin_response(struct request *r, struct cgi_response *response,
 		r->body_cut = (int64_t)(length - with_head);
 	if (buffer_append(&response->head, body, with_head) == -1 ||
 	    front_send(r, response->head.data, response->head.length) == -1) {
-		fail_sending(r);
+		front_fail(r);
 		return;
 	}
 	finish_if_whole(r);
@@ -291,10 +195,10 @@ relay_splice(struct request *r)
 		return;
 	r->last_output_at = clock_now();
 	if (n == -1) {
-		fail_sending(r);
+		front_fail(r);
 	} else if (n == 0) {
 		relay_stop(r);
-		relay_judge(r);
+		judge_response(r);
 	} else {
 		r->body_sent += n;
 		finish_if_whole(r);
@@ -344,7 +248,7 @@ relay_on_readable(evutil_socket_t fd, short what, void *arg)
 		request_fail(r, REASON_TRUNCATED_BODY, strerror(errno));
 	} else {
 		relay_stop(r);
-		relay_judge(r);
+		judge_response(r);
 	}
 }
 
@@ -449,59 +353,4 @@ relay_stop(struct request *r)
 	event_del(&r->run.stdout_event);
 	fd_close(&r->run.stdout_fd);
 	r->run.stdout_eof = true;
-}
-
-/* stdout ended after the response began: is the response whole? */
-static void
-judge_body(struct request *r)
-{
-	char status[128], detail[224];
-
-	if (r->response_length >= 0) {
-		snprintf(detail, sizeof(detail),
-		    "%s after %" PRId64 " of %" PRId64 " bytes",
-		    printable_status(r, status, sizeof(status)), r->body_sent,
-		    r->response_length);
-		request_fail(r,
-		    was_killed(r) ? REASON_KILLED_BY_SIGNAL
-				  : REASON_TRUNCATED_BODY,
-		    detail);
-	} else if (was_killed(r)) {
-		snprintf(detail, sizeof(detail), "%s after %" PRId64 " bytes",
-		    printable_status(r, status, sizeof(status)), r->body_sent);
-		request_fail(r, REASON_KILLED_BY_SIGNAL, detail);
-	} else {
-		finish_response(r);
-	}
-}
-
-/* The other half, of its output or of the worker, is to come. */
-static void
-wait_for_more(struct request *r)
-{
-	if (!request_is_young(r) && front_flush(r) == -1)
-		fail_sending(r);
-	else
-		request_set_deadline(r);
-}
-
-void
-relay_judge(struct request *r)
-{
-	if (r->redirect_pending && was_killed(r)) {
-		r->redirect_pending = false;
-		fail_unanswered(r);
-		return;
-	}
-	/* It has said all; what it still does cannot be waited for. */
-	if (r->redirect_pending && r->run.stdout_eof && r->run.is_alive)
-		request_stop_worker(r);
-	if (!request_is_answering(r) || r->redirect_pending)
-		request_finish_if_done(r);
-	else if (!r->run.stdout_eof || (!r->run.is_gone && !r->run.is_alive))
-		wait_for_more(r);
-	else if (r->state == REQUEST_RUNNING)
-		fail_unanswered(r);
-	else
-		judge_body(r);
 }
