@@ -268,23 +268,24 @@ relay_start(struct request *r, int stdout_fd)
 	return r->run.is_unwatched ? 0 : event_add(&r->run.stdout_event, NULL);
 }
 
-/* Takes what stdout holds, and closes it if that is all there can be. */
+/*
+ * Takes what stdout holds, once: who writes on could keep us here.  Closes it
+ * if nobody can write any more and that was all.
+ */
 static void
 look(struct request *r)
 {
 	struct pollfd p = {.fd = r->run.stdout_fd, .events = POLLIN};
-	ssize_t n = GATEWAY_CHUNK;
+	ssize_t n = 0;
 
-	while (r->run.stdout_fd != -1 && r->stalled_at == 0 &&
-	    n == GATEWAY_CHUNK && poll(&p, 1, 0) == 1) {
-		n = 0;
-		if ((p.revents & POLLIN) != 0)
-			n = read(p.fd, r->gateway->chunk, GATEWAY_CHUNK);
-		if (n > 0)
-			take_output(r, r->gateway->chunk, (size_t)n);
-		if (n >= 0 && n < GATEWAY_CHUNK && (p.revents & POLLHUP) != 0)
-			relay_stop(r);
-	}
+	if (p.fd == -1 || poll(&p, 1, 0) != 1)
+		return;
+	if ((p.revents & POLLIN) != 0)
+		n = read(p.fd, r->gateway->chunk, GATEWAY_CHUNK);
+	if (n > 0)
+		take_output(r, r->gateway->chunk, (size_t)n);
+	if ((p.revents & POLLHUP) != 0 && n >= 0 && n < GATEWAY_CHUNK)
+		relay_stop(r);
 }
 
 static void

@@ -5,7 +5,7 @@ Each script is brief until it has been asked often enough, and then is not.
 
 import pytest
 
-from harness.client import wait_for
+from harness.client import Background, wait_for
 
 # More than BRIEF_STREAK of relay.c.
 OFTEN = 12
@@ -39,6 +39,17 @@ def test_it_prints_much(scgid, length):
         reply = scgid.request(path)
         assert not reply.broken
         assert reply.body == bytes(length)
+
+
+def test_it_prints_without_end(scgid):
+    """Nobody else has to wait for that, however fast it is read."""
+    path = prepare(scgid, "endless", f"{HEAD}exec yes")
+    with scgid.start(path) as connection:
+        with Background(connection.read_some):
+            for _ in range(20):
+                assert scgid.request("/cgi-bin/hello.sh").status == 200
+        connection.abort()
+    scgid.wait_line(r"client-aborted .*endless\.sh")
 
 
 def test_it_is_seen_while_it_runs(scgid):
