@@ -52,9 +52,13 @@ def test_it_prints_without_end(scgid):
     scgid.wait_line(r"client-aborted .*endless\.sh")
 
 
-def test_it_is_seen_while_it_runs(scgid):
-    wait, go = waits_for(scgid, "lives")
-    path = prepare(scgid, "lives", f"{HEAD}echo one\n{wait}\necho two")
+@pytest.mark.parametrize("who", ["itself", "child"])
+def test_the_rest_comes_later(scgid, who):
+    """It goes on, or has ended and left behind what does."""
+    wait, go = waits_for(scgid, who)
+    later = f"{wait}; echo two"
+    rest = {"itself": later, "child": f"({later}) &"}[who]
+    path = prepare(scgid, who, f"{HEAD}echo one\n{rest}")
     with scgid.start(path) as connection:
         first = connection.read_some()
         assert first.endswith(b"one\n")
@@ -73,16 +77,6 @@ def test_it_lives_on_after_its_response(scgid, framing):
     path = prepare(scgid, name, f"{say[framing]}\n{wait}")
     assert scgid.request(path).body == b"body"
     go()
-
-
-def test_something_of_it_holds_stdout(scgid):
-    wait, go = waits_for(scgid, "leaves")
-    path = prepare(scgid, "leaves", f"{HEAD}echo one\n({wait}; echo two) &")
-    with scgid.start(path) as connection:
-        first = connection.read_some()
-        assert first.endswith(b"one\n")
-        go()
-        assert connection.read(start=first).body == b"one\ntwo\n"
 
 
 @pytest.mark.parametrize(
