@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import resource
 import shutil
 import signal
@@ -128,9 +129,12 @@ def accepts(address):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that the connections of clients are given meanwhile."""
+    while True:
+        port = random.randrange(10240, 32768)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 def raise_descriptor_limit(wanted):

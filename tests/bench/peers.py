@@ -219,6 +219,9 @@ class Site:
 
     def comes_up(self, peer):
         def is_over():
+            if not peer.direct and self.nginx.process.poll() is not None:
+                said = (self.dir / "nginx" / "out").read_text()
+                sys.exit(f"bench: nginx does not start: {said[-500:]}")
             ended = peer.service.process.poll() is not None
             return ended or (accepts(peer.port) and accepts(peer.socket))
 

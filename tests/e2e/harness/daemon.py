@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import re
 import resource
 import shutil
@@ -75,10 +76,13 @@ def is_sanitised(build="SCGID_BUILD"):
 
 
 def free_port(host="127.0.0.1"):
+    """Below those that the connections of clients are given meanwhile."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    while True:
+        port = random.randrange(10240, 32768)
+        with socket.socket(family) as probe:
+            if probe.connect_ex((host, port)) != 0:
+                return port
 
 
 def public_directory(prefix):
