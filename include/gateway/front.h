@@ -6,6 +6,9 @@
 
 #include "gateway/core.h"
 
+/* Bytes.  A response that begins with less is kept until its worker ends. */
+#define FRONT_KEPT_MOST (16 * 1024)
+
 /* front_begin: from now on the connection ends in an error, if it ends. */
 void front_begin(struct request *r);
 

@@ -6,7 +6,7 @@
 
 #include "gateway/core.h"
 
-/* relay_start: take over the read end of a worker's stdout. */
+/* relay_start: take over the read end of a worker's stdout.  -1 and errno. */
 int relay_start(struct request *r, int stdout_fd);
 
 /*

@@ -29,9 +29,6 @@
 #define LINGER_SILENT 5000000
 #define LINGER_MOST   30000000
 
-/* A response that begins with less is kept until its worker has ended. */
-#define KEPT_MOST (16 * 1024)
-
 static void front_on_writable(evutil_socket_t, short, void *);
 
 /* Closed on both sides, or reset. */
@@ -131,7 +128,7 @@ static bool
 may_keep(const struct request *r, size_t length)
 {
 	return !r->has_sent && !r->response_whole && request_is_young(r) &&
-	    r->out.length + length <= KEPT_MOST;
+	    r->out.length + length <= FRONT_KEPT_MOST;
 }
 
 bool

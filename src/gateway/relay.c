@@ -26,11 +26,10 @@
  * it.  With paths where that is so each time, stdout is not watched: it is
  * looked at once, when the worker has ended or turns out to live longer, which
  * spares two wake-ups and four system calls of a request.  For that a run has
- * to be brief: to print less than a pipe holds, and to end when its response
- * does (microseconds).  A count of 255 begins anew: some are watched, to see
- * that it is still so.
+ * to be brief: to print no more than would have been kept, and to end when its
+ * response does (microseconds).  A count of 255 begins anew: some are watched,
+ * to see that it is still so.
  */
-#define BRIEF_BYTES  16384
 #define BRIEF_AFTER  2000
 #define BRIEF_STREAK 8
 
@@ -314,7 +313,7 @@ relay_end(struct request *r)
 {
 	if (r->run.is_unwatched)
 		watch(r);
-	if (r->run.received > BRIEF_BYTES || r->run.is_large ||
+	if (r->run.received > FRONT_KEPT_MOST || r->run.is_large ||
 	    (r->closed_at != 0 && clock_now() - r->closed_at > BRIEF_AFTER))
 		*r->run.streak = 0;
 	else if (request_is_young(r))
