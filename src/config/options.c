@@ -46,7 +46,7 @@ const struct option option_table[] = {
 		0, 0, NULL, "the group of the pool's Unix sockets" },
 	{ SECTION_POOL, "listen_mode", OPTION_MODE, POOL(listen_mode), "0660",
 		0, 0777, NULL, "the mode of the pool's Unix sockets" },
-	{ SECTION_POOL, "backlog", OPTION_NUMBER, POOL(backlog), "1024",
+	{ SECTION_POOL, "backlog", OPTION_NUMBER, POOL(backlog), "4096",
 		1, 65535, NULL, "connections that wait in the kernel" },
 	{ SECTION_POOL, "user", OPTION_USER, POOL(user), NULL,
 		0, 0, NULL, "the user of the scripts; required when scgid is "

@@ -264,9 +264,11 @@ def test_backlog_is_told(start):
         {
             "a": (dict(STANDARD_POOL, backlog=7), STANDARD_MAPS),
             "b": (dict(STANDARD_POOL, backlog=ask), STANDARD_MAPS),
+            "c": (STANDARD_POOL, STANDARD_MAPS),
         }
     )
     text = one.stderr.read_text()
+    assert re.search(r" pool c .*backlog %d[:\n]" % min(limit, 4096), text)
     assert re.search(
         r"info supervisor\S+ pool a listens on \S+/a.sock, backlog 7\n", text
     )
