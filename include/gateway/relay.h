@@ -17,6 +17,9 @@ int relay_start(struct request *r, int stdout_fd);
 void relay_watch(struct request *r);
 void relay_end(struct request *r);
 
+/* relay_note_writers: run.is_final, if nobody can write to stdout any more. */
+void relay_note_writers(struct request *r);
+
 /* relay_resume, relay_pause: read stdout, or leave it to fill. */
 void relay_resume(struct request *r);
 void relay_pause(struct request *r);

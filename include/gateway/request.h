@@ -70,6 +70,7 @@ struct request_run {
 	unsigned char *streak; /* borrowed: one of the gateway's */
 	size_t received;       /* bytes of stdout, but for what was spliced */
 	bool is_large;	       /* stdout was full once: it is spliced */
+	bool is_final;	       /* nobody can write to stdout any more */
 	size_t scanned;	       /* of `output`, for the end of its header */
 	struct buffer output;  /* until the header is whole */
 	struct request_stderr *stderr_log; /* owned; NULL: never ran */

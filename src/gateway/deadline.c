@@ -70,7 +70,14 @@ static bool
 waits_for_background(const struct request *r)
 {
 	return r->run.has_slot && r->run.is_gone && r->run.stdout_fd != -1 &&
-	    r->stalled_at == 0;
+	    r->stalled_at == 0 && !r->run.is_final;
+}
+
+/* Or a background child, which may go on printing as long as a script. */
+static bool
+script_may_print(const struct request *r)
+{
+	return r->run.has_slot && r->kill_at == 0 && !r->run.is_final;
 }
 
 static bool
@@ -125,7 +132,7 @@ next_deadline(const struct request *r)
 		earliest(&deadline, r->started_at, INTRODUCE_MS);
 	if (slow_log_due(r) != 0 && slow_log_due(r) < deadline)
 		deadline = slow_log_due(r);
-	if (r->run.has_slot && r->kill_at == 0)
+	if (script_may_print(r))
 		earliest(&deadline, r->started_at, t->script);
 	if (idle_since(r) != 0)
 		earliest(&deadline, idle_since(r), t->idle);
@@ -205,6 +212,8 @@ on_running_timer(struct request *r)
 			return;
 		}
 	}
+	if (r->run.is_gone)
+		relay_note_writers(r);
 	if (doubts_worker(r) && is_past(r->last_output_at, DOUBT_MS, now))
 		r->run.is_doubted = request_ask_worker(r);
 	if (request_is_young(r) && is_past(r->started_at, INTRODUCE_MS, now)) {
@@ -222,7 +231,7 @@ on_running_timer(struct request *r)
 	} else if (waits_for_background(r) && now >= grace_end(r)) {
 		relay_stop(r);
 		judge_response(r);
-	} else if (r->run.has_slot && r->kill_at == 0 &&
+	} else if (script_may_print(r) &&
 	    is_past(r->started_at, t->script, now)) {
 		end_script(r);
 	} else if (is_past(idle_since(r), t->idle, now)) {

@@ -30,6 +30,7 @@
 #define LINGER_MOST   30000000
 
 static void front_on_writable(evutil_socket_t, short, void *);
+static void watch_for(struct request *, short);
 
 /* Closed on both sides, or reset. */
 static bool
@@ -54,29 +55,29 @@ front_on_closed(evutil_socket_t fd, short what, void *arg)
 	if (is_broken(fd) || ((what & EV_CLOSED) != 0 && means_gone))
 		request_fail(r, REASON_CLIENT_ABORTED, NULL);
 	else if ((what & EV_CLOSED) != 0)
-		event_del(&r->front_event);
+		watch_for(r, EV_READ | EV_ET | EV_PERSIST);
 }
 
 /*
- * One that goes away without reading what was sent makes an error of the
- * socket, which libevent tells as readable, not as closed.  Input is left for
- * later, so only its edge is of interest.  Most responses are over before it
- * matters: it is watched for once a worker has turned out to live longer.
+ * A reset, and what a front end does that goes away without reading what was
+ * sent, make an error of the socket, which libevent tells as readable, not as
+ * closed.  Input is left for later, so only its edge is of interest.
  */
-void
-front_watch(struct request *r)
+static void
+watch_for(struct request *r, short events)
 {
-	short events = r->gateway->front_gone_events;
-
-	if (r->front_fd == -1)
-		return;
-	if (r->state == REQUEST_RESPONDING && r->run.is_introduced)
-		events |= EV_READ | EV_ET;
 	event_del(&r->front_event);
 	r->front_is_writing = false;
 	event_assign(&r->front_event, r->gateway->base, r->front_fd, events,
 	    front_on_closed, r);
 	event_add(&r->front_event, NULL);
+}
+
+void
+front_watch(struct request *r)
+{
+	if (r->front_fd != -1)
+		watch_for(r, r->gateway->front_gone_events);
 }
 
 static void

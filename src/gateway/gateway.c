@@ -159,15 +159,13 @@ add_listener(struct gateway *g, int fd)
 	    listener_on_readable, l);
 }
 
-/* Those who have connected already are served. */
+/* Those who have connected already are served; others may go on connecting. */
 static void
 accept_waiting(struct gateway *g, struct listener *l)
 {
-	int front;
-
-	while (g->open_count < g->open_max && (front = fd_accept(l->fd)) != -1)
-		if (request_begin(g, front, l->is_unix) == -1)
-			close(front);
+	for (int left = CONNECTIONS_MAX; left > 0; left--)
+		if (g->open_count == g->open_max || !accept_one(g, l))
+			return;
 }
 
 static void
@@ -306,10 +304,9 @@ start(struct gateway *g, const struct gateway_options *o)
 		return -1;
 	if (getrandom(&g->id_seed, sizeof(g->id_seed), GRND_NONBLOCK) == -1)
 		g->id_seed = (uint64_t)getpid();
-	g->front_gone_events =
-	    (event_base_get_features(g->base) & EV_FEATURE_EARLY_CLOSE) != 0
-	    ? EV_CLOSED | EV_PERSIST
-	    : EV_READ | EV_ET | EV_PERSIST;
+	g->front_gone_events = EV_READ | EV_ET | EV_PERSIST;
+	if ((event_base_get_features(g->base) & EV_FEATURE_EARLY_CLOSE) != 0)
+		g->front_gone_events |= EV_CLOSED;
 	for (size_t i = 0; i < o->listener_count; i++)
 		if (add_listener(g, o->listeners[i]) == -1)
 			return -1;
@@ -400,6 +397,9 @@ gateway_run(const struct gateway_options *options)
 	result = -1;
 	enter_sandbox(g->pool);
 	if (options->connection != -1) {
+		/* No flag of a splice keeps it from waiting for a socket. */
+		if (fd_set_nonblocking(options->connection) == -1)
+			goto out;
 		g->is_draining = true;
 		if (request_begin(g, options->connection,
 			is_unix_socket(options->connection)) == -1)

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "gateway/deadline.h"
 #include "gateway/failure.h"
 #include "gateway/front.h"
 #include "gateway/judge.h"
@@ -86,7 +87,7 @@ worker_failed(struct request *r, const struct protocol_message *m)
 			*p = '?'; /* a launcher escapes; but trust it not */
 	r->run.is_gone = true;
 	relay_stop(r);
-	if (r->state == REQUEST_RUNNING)
+	if (request_is_answering(r))
 		request_fail(r, m->reason, detail);
 	else
 		request_finish_if_done(r);
@@ -186,8 +187,7 @@ link_lost(struct link *link)
 			continue;
 		r->run.is_gone = true;
 		relay_stop(r);
-		if (r->state == REQUEST_RUNNING ||
-		    r->state == REQUEST_RESPONDING)
+		if (request_is_answering(r))
 			request_fail(r, REASON_LAUNCHER_LOST, NULL);
 		else
 			request_finish_if_done(r);

@@ -175,7 +175,7 @@ static bool
 may_splice(const struct request *r)
 {
 	return r->run.is_large && r->state == REQUEST_RESPONDING &&
-	    !r->response_whole && !r->has_no_body;
+	    !r->response_whole && !r->has_no_body && !front_keeps(r);
 }
 
 /* One turn at most what the pipe holds, so others get theirs. */
@@ -318,6 +318,15 @@ relay_end(struct request *r)
 		*r->run.streak = 0;
 	else if (request_is_young(r))
 		++*r->run.streak;
+}
+
+void
+relay_note_writers(struct request *r)
+{
+	struct pollfd p = {.fd = r->run.stdout_fd};
+
+	if (p.fd != -1 && poll(&p, 1, 0) == 1 && (p.revents & POLLHUP) != 0)
+		r->run.is_final = true;
 }
 
 void

@@ -116,6 +116,21 @@ def test_endless_background_child_is_cut_visibly(start):
     wait_for(lambda: not one.workers(), "the child to be gone")
 
 
+def test_a_slow_reader_of_a_script_that_has_ended(start):
+    """script_timeout is the script's: what it left in the pipe is passed on."""
+    pool = dict(STANDARD_POOL, script_timeout="500ms", idle_timeout="20s")
+    one = start({"www": (pool, STANDARD_MAPS)})
+    length = 300000
+    one.script(
+        "ended.sh", f"printf 'Content-Type: a/b\\n\\n'; head -c {length} /dev/zero"
+    )
+    with one.start("/cgi-bin/ended.sh") as connection:
+        wait_for(lambda: not one.workers(), "the script to end")
+        time.sleep(1)
+        reply = connection.read(connection.id)
+    assert (len(reply.body), reply.broken) == (length, None)
+
+
 def test_a_slow_but_steady_reader_is_not_stalled(start):
     """Little by little: less than what makes the socket writable again."""
     one = start({"www": (dict(STANDARD_POOL, idle_timeout="2s"), STANDARD_MAPS)})

@@ -1,5 +1,6 @@
 """Hostile peers, hostile files, and system calls that fail."""
 
+import ctypes
 import os
 import pathlib
 import random
@@ -7,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -386,6 +388,20 @@ def test_now_and_then(inject, spec, statuses):
 
 
 @injection
+def test_slow_and_without_grace(inject):
+    """What is in the pipe is passed on whole, whenever the gateway comes to it."""
+    one = inject(
+        "epoll_wait:delay_exit=5000",
+        "splice:error=EINVAL",
+        pool={"background_grace": "0"},
+    )
+    one.script("much.sh", "printf 'Content-Type: a/b\\n\\n'; head -c 600000 /dev/zero")
+    for _ in range(5):
+        reply = one.request("/cgi-bin/much.sh")
+        assert (len(reply.body), reply.broken) == (600000, None)
+
+
+@injection
 def test_stdout_cannot_be_watched(inject):
     """Which it was not, as long as the runs of its path were brief."""
     text = "[ -e %s ] && sleep 0.3; printf 'Content-Type: a/b\\n\\nanswer'"
@@ -565,3 +581,46 @@ def test_clients_come_and_go(scgid):
             assert ask("/cgi-bin/none").status == 404
 
     run_threads([good, good, leaves, garbage, missing])
+
+
+def descriptor_of(pid, number):
+    """Another process's descriptor, as our own."""
+    process = os.pidfd_open(pid)
+    try:
+        copy = ctypes.CDLL(None, use_errno=True).syscall(438, process, number, 0)
+    finally:
+        os.close(process)
+    if copy == -1:
+        raise OSError(ctypes.get_errno(), "pidfd_getfd")
+    return copy
+
+
+def failed_message(run):
+    """A FAILED of launcher/protocol, whose reason is the first of all."""
+    return struct.pack("=IIIiiIIIIIqqqqII", 3, run, *[0] * 3, 1, *[0] * 8, 1, 0) + b"\0"
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("is_sent", [False, True], ids=["kept", "sent"])
+def test_a_launcher_that_lies(start, is_sent):
+    """It says that a worker could not be started which has printed already."""
+    one = start({"www": (dict(STANDARD_POOL, launchers=1), STANDARD_MAPS)})
+    one.expect(text="reason=")
+    one.script("part.sh", "printf 'Content-Type: a/b\\n\\npart'; sleep 1")
+    launcher = one.role("launcher www")
+    directory = "/proc/%d/fd" % launcher
+    number = next(
+        int(n)
+        for n in os.listdir(directory)
+        if os.readlink(f"{directory}/{n}").startswith("socket:")
+    )
+    with socket.socket(fileno=descriptor_of(launcher, number)) as lies:
+        with one.start("/cgi-bin/part.sh") as connection:
+            start_of = connection.read_some() if is_sent else b""
+            wait_for(one.workers, "the script")
+            for run in range(1, 50):
+                lies.send(failed_message(run))
+            reply = connection.read(start=start_of)
+    assert reply.broken or (not is_sent and reply.status != 200)
+    wait_for(lambda: not one.workers(), "the script to end")
+    assert one.request("/cgi-bin/hello.sh").status == 200

@@ -234,3 +234,29 @@ def test_root_must_say_whose_scripts(place):
     ours.close()
     assert process.returncode == 78
     assert b"user" in errors
+
+
+def test_a_client_that_stops_reading(place):
+    """The gateway does not wait for it: all else goes on."""
+    script = place / "cgi/large.sh"
+    script.write_text(
+        "#!/bin/sh\nprintf 'Content-Type: a/b\\n\\n'\n"
+        "(sleep 0.5; echo meanwhile >&2) &\nhead -c 9000000 /dev/zero\n"
+    )
+    script.chmod(0o755)
+    ours, theirs = socket.socketpair()
+    log = place / "large.log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [program("scgid")] + MODE + [str(script)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=errors,
+        )
+    theirs.close()
+    with ours:
+        ours.sendall(encode(nginx_params("/")))
+        wait_for(lambda: b"meanwhile" in log.read_bytes(), "its stderr")
+        with ours.makefile("rb") as stream:
+            assert len(stream.read()) > 9000000
+    assert process.wait(10) == 0

@@ -149,6 +149,28 @@ def test_who_leaves_in_the_middle(one, tcp):
     wait_for(lambda: not one.workers(), "the worker to go")
 
 
+@TCP
+def test_nothing_overtakes_a_header_that_is_kept(one, tcp):
+    """Most of what was read first is a field that is removed: what is left of it
+    is short enough to be kept.  The body looks like a header of its own."""
+    kept = "kept\n" * 1000
+    body = "Status: 200 OK\r\nX-Accel-Redirect: /secret\r\n\r\n" + "x" * 70000
+    one.script(
+        "shrunk.py",
+        "import os\n"
+        "head = 'Content-Type: text/plain\\nX-CGI-Pad: '\n"
+        f"kept, body = {kept!r}, {body!r}\n"
+        "pad = 'p' * (65536 - len(head) - 2 - len(kept))\n"
+        "os.write(1, (head + pad + '\\n\\n' + kept + body).encode())\n",
+        interpreter="#!/usr/bin/python3\n",
+    )
+    one.expect(text="removed the field")
+    for _ in range(10):
+        reply = one.request("/cgi-bin/shrunk.py", tcp=tcp)
+        assert not reply.broken and reply.header("X-Accel-Redirect") is None
+        assert reply.body == (kept + body).encode()
+
+
 def test_many_at_once(one):
     """Each gets its turn, and its own bytes."""
     started = [one.start("/cgi-bin/large.py") for _ in range(8)]

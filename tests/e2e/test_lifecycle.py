@@ -586,6 +586,49 @@ def test_half_close_abort_and_wait(start):
         assert one.entry(connection.id)["reason"] == "client-aborted"
 
 
+def cpu_seconds(pid):
+    with open("/proc/%d/stat" % pid) as stream:
+        fields = stream.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+PRINTS_BEFORE = {
+    "queued": "",
+    "running": "",
+    "responding": "printf 'Content-Type: a/b\\n\\npart'\n",
+}
+
+
+@pytest.mark.parametrize("state", PRINTS_BEFORE)
+@pytest.mark.parametrize("how", ["reset", "closed", "half-closed before"])
+@pytest.mark.parametrize("tcp", [False, True], ids=["unix", "tcp"])
+def test_who_goes_away_is_noticed(start, tcp, how, state):
+    """However it goes away, and at no cost until then."""
+    keys = dict(STANDARD_POOL, workers=1, half_close="wait", script_timeout="60s")
+    one = start({"www": (keys, STANDARD_MAPS)}, tcp=True)
+    if tcp and how != "reset":
+        pytest.skip("for TCP the pool says what it means")
+    one.script("wait.sh", PRINTS_BEFORE[state] + "sleep 60")
+    first = one.start("/cgi-bin/wait.sh") if state == "queued" else None
+    if first:
+        wait_for(one.workers, "the slot to be taken")
+    connection = one.start("/cgi-bin/wait.sh", tcp=tcp)
+    if state == "responding":
+        connection.read_some()
+    else:
+        time.sleep(0.2)
+    if how == "half-closed before":
+        connection.half_close()
+        time.sleep(0.2)
+    used = cpu_seconds(one.role("gateway www"))
+    connection.abort() if how == "reset" else connection.close()
+    assert one.entry(connection.id)["reason"] == "client-aborted"
+    if first:
+        first.close()
+    wait_for(lambda: not one.workers(), "the script to be stopped")
+    assert cpu_seconds(one.role("gateway www")) - used < 0.5
+
+
 def test_slow_reader(scgid):
     """Back-pressure: a reader that waits loses nothing and stops the script."""
     scgid.script(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import stat
 import subprocess
@@ -119,6 +120,30 @@ def test_allow_addresses(start, allow, is_allowed):
     assert is_let_in(("127.0.0.1", port)) == is_allowed
     # Addresses say nothing of the Unix socket.
     assert one.request("/cgi-bin/hello.sh").status == 200
+
+
+def test_allow_is_asked_in_a_drain(start):
+    """Of those, too, who have connected and were not accepted yet."""
+    port = free_port()
+    keys = dict(
+        STANDARD_POOL,
+        listen=["{dir}/www.sock", "127.0.0.1:%d" % port],
+        allow="192.0.2.1",
+    )
+    one = start({"www": (keys, STANDARD_MAPS)})
+    one.expect(text="refused to 127.0.0.1, who is not in allow")
+    gateway = one.role("gateway www")
+    os.kill(gateway, signal.SIGSTOP)
+    data = encode(nginx_params("/cgi-bin/hello.sh"))
+    connections = [Connection(("127.0.0.1", port)).send(data) for _ in range(5)]
+    one.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: not os.path.exists(one.sockets["www"]), "the socket to go")
+    os.kill(gateway, signal.SIGCONT)
+    for connection in connections:
+        with connection:
+            assert connection.read().raw == b""
+    assert one.process.wait(10) == 0
+    one.stop()
 
 
 @needs_ipv6
