@@ -285,8 +285,9 @@ class Tree:
 
     def write_configuration(self):
         if self.unit == "scgid.service":
-            # The sample, and more.
+            # The sample, with a user that every machine has, and more.
             sample = next(self.top.rglob("examples/scgid.conf")).read_text()
+            sample = sample.replace("user = cgi\n", "user = www-data\n")
             text = sample + MAPS.replace("POOL", "www") + MORE_POOLS
             self.write("usr/local/etc/scgid.conf", text)
         else:
