@@ -16,7 +16,7 @@
 #include "launcher/start.h"
 #include "launcher/stray.h"
 
-#define LAUNCHER_BUCKETS 256
+#define LAUNCHER_BUCKETS 257
 
 struct worker {
 	LIST_ENTRY(worker) entry;

@@ -86,8 +86,8 @@ struct fork_block {
 
 /*
  * A worker.  The kernel writes the pid before the worker runs, and the launcher
- * clears the slot when it has reaped it.  A spare worker has no request yet;
- * `request` is never 0 in a RUN.
+ * clears it, and nothing else, when it has reaped it: then the slot is free.  A
+ * spare worker has no request yet; `request` is never 0 in a RUN.
  */
 struct fork_slot {
 	int32_t pid;

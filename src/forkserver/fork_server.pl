@@ -24,6 +24,17 @@ my ($number) = delete($ENV{SCGID_FORK_SERVER}) =~ /^(\d+)$/;
 my $find_place = sub { readlink('/proc/self/cwd') =~ /(.*)/s ? $1 : '' };
 my $place = $find_place->();
 
+# How a worker starts anew, if it has to.  The script may set $0.
+my @command = do {
+	local $!;
+	open my $self, '<:raw', '/proc/self/cmdline' or die "cmdline: $!\n";
+	my $text = '';
+	1 while sysread $self, $text, 65536, length $text;
+	my @words = split /\0/, $text, -1;
+	pop @words;
+	grep { !/^-M5;BEGIN/ } @words;
+};
+
 # What the script makes of the variables while it is compiled it makes of each
 # request's, unless that has another: "||=" is more common than "=" for those.
 my %before = %ENV;
@@ -93,13 +104,6 @@ INIT {
 	    if $SIG{__WARN__} && $SIG{__WARN__} == $on_warning;
 	die "fork_server: the script ties %ENV\n" if tied %ENV;
 	my $now = $find_place->();
-	open my $self, '<:raw', '/proc/self/cmdline' or die "cmdline: $!\n";
-	my $text = '';
-	1 while sysread $self, $text, 65536, length $text;
-	close $self;
-	my @command = grep { !/^-M5;BEGIN/ } split /\0/, $text, -1;
-	pop @command;
-
 	open my $launcher, '>&', $number or die "descriptor $number: $!\n";
 	my @files = map { "$_\0" } $files->($place, $now);
 	while (my @some = splice @files, 0, 100) {    # a message has its limits

@@ -98,7 +98,8 @@ static volatile struct fork_slot *
 find_free_slot(void)
 {
 	for (size_t i = 0; i < FORK_SLOTS; i++)
-		if (preload.slots[i].pid == 0)
+		if (__atomic_load_n(&preload.slots[i].pid, __ATOMIC_ACQUIRE) ==
+		    0)
 			return &preload.slots[i];
 	return NULL;
 }
@@ -385,6 +386,7 @@ serve_with_spares(void)
 			wait_for_bell();
 			continue;
 		}
+		slot->request = 0;
 		if ((pid = fork_sibling(slot)) == 0) {
 			wait_as_spare(slot);
 			return;
@@ -432,12 +434,12 @@ add_object(struct dl_phdr_info *info, size_t size, void *arg)
 	size_t *length = arg, needed = strlen(info->dlpi_name) + 1;
 
 	(void)size;
-	if (info->dlpi_name[0] == '/' &&
-	    *length + needed <= sizeof(request->message.bytes)) {
-		memcpy(
-		    request->message.bytes + *length, info->dlpi_name, needed);
-		*length += needed;
-	}
+	if (info->dlpi_name[0] != '/')
+		return 0;
+	if (*length + needed > sizeof(request->message.bytes))
+		preload_refuse("it has too many libraries");
+	memcpy(request->message.bytes + *length, info->dlpi_name, needed);
+	*length += needed;
 	return 0;
 }
 

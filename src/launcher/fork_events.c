@@ -94,14 +94,21 @@ on_hello(struct launcher *l, struct fork_process *p)
 }
 
 static void
-on_files(struct fork_process *p, const char *names, size_t length)
+on_files(struct launcher *l, struct fork_process *p, const char *names,
+    size_t length)
 {
 	const char *end = names + length;
 
-	for (; names < end; names += strlen(names) + 1)
-		if (names[0] == '/' && p->watched.count < WATCHED_MAX &&
-		    !watch_has(&p->watched, names))
-			watch_add(&p->watched, names, &p->born);
+	for (; names < end; names += strlen(names) + 1) {
+		if (names[0] != '/' || watch_has(&p->watched, names))
+			continue;
+		if (p->watched.count == WATCHED_MAX ||
+		    watch_add(&p->watched, names, &p->born) == -1) {
+			fork_server_refuse(l, p,
+			    "it is made of more files than can be watched");
+			return;
+		}
+	}
 }
 
 static bool
@@ -165,7 +172,7 @@ receive(struct launcher *l, struct fork_process *p)
 		if (r.type == FORK_HELLO && p->state == FORK_STARTING)
 			on_hello(l, p);
 		else if (r.type == FORK_FILES && p->state == FORK_STARTING)
-			on_files(p, r.data, r.length);
+			on_files(l, p, r.data, r.length);
 		else if (r.type == FORK_LEARNED &&
 		    s->learning == LEARNING_ASKED)
 			on_learned(s, r.data, r.length);
@@ -325,7 +332,7 @@ identify_pending(struct launcher *l)
 
 	for (w = LIST_FIRST(&l->workers[0]); w != NULL; w = next) {
 		next = LIST_NEXT(w, entry);
-		if (w->pid != 0 || (!w->is_asked && w->signal == 0))
+		if (!w->is_asked && w->signal == 0)
 			continue;
 		pid = find_pid(l, w);
 		if (pid != 0)
@@ -358,7 +365,7 @@ fail_lost(struct launcher *l, struct fork_process *p)
 	buffer_printf(&detail, "its fork server died");
 	for (w = LIST_FIRST(&l->workers[0]); w != NULL; w = next) {
 		next = LIST_NEXT(w, entry);
-		if (w->pid != 0 || w->process != p)
+		if (w->process != p)
 			continue;
 		if ((pid = find_pid(l, w)) != 0) {
 			worker_identify(l, w, pid);

@@ -113,8 +113,9 @@ int
 fork_plan_make_key(const struct fork_plan *plan, struct buffer *key)
 {
 	const struct config_map *map = plan->map;
-	const int64_t numbers[] = {
-	    map->start, map->spare, map->max_requests, map->idle};
+	const int64_t numbers[] = {map->start, map->spare, map->max_requests,
+	    map->idle, (int64_t)count_strings(plan->argv),
+	    (int64_t)map->preload.count};
 	int result;
 
 	key->length = 0;

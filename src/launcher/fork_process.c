@@ -356,8 +356,8 @@ fork_process_reaped(struct fork_process *p, pid_t pid, int status, uint32_t *id)
 	if (slot == NULL)
 		return false;
 	*id = slot->request;
-	slot->request = 0;
-	slot->pid = 0;
+	/* `request` stays: without it this would look like a spare worker. */
+	__atomic_store_n(&slot->pid, 0, __ATOMIC_RELEASE);
 	if (*id != 0)
 		fork_process_done(p);
 	/* A spare worker is gone, and may have had no time to ring itself. */
@@ -401,6 +401,8 @@ decode(char *bytes, size_t length, size_t fd_count, struct fork_received *r)
 	r->type = (enum fork_message)bytes[0];
 	r->data = bytes + 1;
 	r->length = length - 1;
+	if (r->type != FORK_RUN && fd_count != 0)
+		return false;
 	if (r->type == FORK_HELLO)
 		return length == 1;
 	if (r->type == FORK_FILES || r->type == FORK_LEARNED)

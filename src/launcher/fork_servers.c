@@ -260,11 +260,19 @@ static int
 watch_first(struct fork_server *s, const struct fork_plan *plan,
     struct watch_list *list, const struct timespec *since)
 {
+	const char *script = plan->command->resolved.script.data;
+	const char *handler = plan->argv[plan->tail];
+
 	if (watch_add(list, s->program, since) == -1)
 		return -1;
-	return s->kind == START_FORK_SERVER
-	    ? 0
-	    : watch_add(list, plan->command->resolved.script.data, since);
+	if (s->kind == START_FORK_SERVER)
+		return 0;
+	/* A handler may be a script, too: then that is what was compiled. */
+	if (plan->map->wsgi == NULL && handler != NULL &&
+	    strcmp(handler, script) != 0 &&
+	    watch_add(list, handler, since) == -1)
+		return -1;
+	return watch_add(list, script, since);
 }
 
 static void
@@ -336,6 +344,17 @@ wants_to_learn(const struct fork_server *s)
 	return false;
 }
 
+/* A Python runner finds the variables in a file, which is limited, too. */
+static bool
+fits_into_file(const struct launcher *l, const struct fork_server *s,
+    const struct cgi_environment *environment)
+{
+	uint64_t limit = l->pool->limits.file_size;
+
+	return s->kind != START_PYTHON || limit == 0 ||
+	    environment->text.length + 2 <= limit;
+}
+
 static bool
 send_request(struct launcher *l, struct fork_server *s,
     const struct fork_plan *plan, struct worker *w, const int stdio[3])
@@ -351,7 +370,8 @@ send_request(struct launcher *l, struct fork_server *s,
 	    .limits = &l->limits};
 	bool learns = wants_to_learn(s);
 
-	if (fork_process_send(s->serving, w->request, learns, &command,
+	if (!fits_into_file(l, s, &plan->command->environment) ||
+	    fork_process_send(s->serving, w->request, learns, &command,
 		&plan->command->environment) == -1)
 		return false;
 	if (learns)
@@ -360,6 +380,20 @@ send_request(struct launcher *l, struct fork_server *s,
 	w->process = s->serving;
 	worker_add(l, w, 0);
 	return true;
+}
+
+/*
+ * An interpreter reads the script after the fork.  Exec tells of one that is
+ * open for writing; nothing else can, but who writes most likely just did.
+ */
+static bool
+may_be_busy(const struct config_map *map, const struct launcher_command *c)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return map->start == START_FORK_SERVER &&
+	    !watch_stamp_is_safe(&c->resolved.stamp, &now);
 }
 
 bool
@@ -379,8 +413,8 @@ fork_servers_run(struct launcher *l, const struct config_map *map,
 		if ((s->serving == NULL || s->overdue != NULL) &&
 		    s->starting == NULL)
 			start(l, s, &plan);
-		is_sent =
-		    s->serving != NULL && send_request(l, s, &plan, w, stdio);
+		is_sent = s->serving != NULL && !may_be_busy(map, c) &&
+		    send_request(l, s, &plan, w, stdio);
 		/* Where SCRIPT_FILENAME counts, a path may be any script's. */
 		if (s->is_refused && s->serving == NULL &&
 		    !map->trust_script_filename)

@@ -67,6 +67,34 @@ look(const char *path)
 				    : (struct watch_stamp){0};
 }
 
+/*
+ * Whether a directory or a link on the way to `path` was put in place since
+ * then, and may have led elsewhere before.  A new name in a directory changes
+ * what was written to it, too; a new name of it does not.
+ */
+static bool
+way_is_new(const char *path, const struct timespec *since)
+{
+	char *way = strdup(path);
+	bool is_new = way == NULL;
+
+	for (char *at = way; !is_new && (at = strchr(at + 1, '/')) != NULL;) {
+		struct watch_stamp stamp;
+		struct stat st;
+
+		*at = '\0';
+		if (lstat(way, &st) == 0) {
+			stamp = watch_stamp(&st);
+			is_new = !watch_stamp_is_safe(&stamp, since) &&
+			    (!S_ISDIR(st.st_mode) ||
+				is_before(&st.st_mtim, &st.st_ctim));
+		}
+		*at = '/';
+	}
+	free(way);
+	return is_new;
+}
+
 static bool
 begins_with(const char *path, const char *start)
 {
@@ -100,7 +128,8 @@ watch_add(
 	w->stamp = look(path);
 	w->is_system = is_of_system(path);
 	/* Changed since then: it may have been read before or after. */
-	if (!watch_stamp_is_safe(&w->stamp, since))
+	if (!watch_stamp_is_safe(&w->stamp, since) ||
+	    (!w->is_system && way_is_new(path, since)))
 		w->stamp.size = -1;
 	return 0;
 }

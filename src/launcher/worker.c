@@ -16,10 +16,13 @@
 #include "base/log.h"
 #include "base/process.h"
 
+/* The first is of those whose pid is not known yet, and of no others. */
 static struct worker_list *
 bucket_of(struct launcher *l, pid_t pid)
 {
-	return &l->workers[(unsigned)pid % LAUNCHER_BUCKETS];
+	return &l->workers[pid == 0
+		? 0
+		: 1 + (unsigned)pid % (LAUNCHER_BUCKETS - 1)];
 }
 
 static struct worker *
@@ -46,7 +49,7 @@ worker_find_unknown(
 	struct worker *w;
 
 	LIST_FOREACH (w, bucket_of(l, 0), entry)
-		if (w->pid == 0 && w->process == process &&
+		if (w->process == process &&
 		    (request == 0 || w->request == request))
 			return w;
 	return NULL;

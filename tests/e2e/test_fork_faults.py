@@ -1,6 +1,7 @@
 """Fork servers that lie, break, or find no room; requests that do not fit."""
 
 import os
+import re
 import resource
 import shutil
 import signal
@@ -11,7 +12,7 @@ import pytest
 
 from conftest import STANDARD_POOL
 from harness.client import run_threads, wait_for
-from harness.daemon import build_directory, set_limit
+from harness.daemon import IS_ROOT, build_directory, set_limit
 from test_faults import tracer_of
 from test_fork_lifecycle import PLAIN, SPARES, instance, kill, version
 from test_fork_server import HEADER, is_forked, warm
@@ -31,11 +32,21 @@ HOSTILE = r"""
 #include <string.h>
 #include <unistd.h>
 
-#define SOCKET 250
-
 struct slot { int32_t pid; uint32_t request; };
 static struct slot *slots;
 static char text[300 * 1024];
+static int SOCKET = -1;
+
+static void find_socket(void)
+{
+	for (int fd = 3, type; fd < 1024 && SOCKET == -1; fd++) {
+		socklen_t size = sizeof(type);
+
+		if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+		    type == SOCK_SEQPACKET)
+			SOCKET = fd;
+	}
+}
 
 static ssize_t put(const void *data, size_t length, int count)
 {
@@ -93,13 +104,17 @@ __attribute__((constructor)) static void begin(void)
 {
 	int other = 0;
 
-	if (getenv("HTTP_HOST") != NULL || fcntl(SOCKET, F_GETFD) == -1)
+	find_socket();
+	if (SOCKET == -1)
 		return;
+	close(open(BEGUN, O_WRONLY | O_CREAT, 0600));
 	slots = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, SOCKET + 1, 0);
 	if (ftruncate(SOCKET + 1, 0) == 0)
 		write(2, "not sealed", 10);
 	if (HOW == 'n')
 		noise();
+	for (int i = 0; HOW == 'g' && i < 20; i++)
+		put("F", 1, 4);
 	put("H", 1, 0);
 	put("H", 1, 0);
 	for (;;) {
@@ -155,6 +170,7 @@ BEHAVIOURS = {
     "crashes": "c",
     "stops": "s",
     "sends back what is no request": "b",
+    "gives away descriptors": "g",
     "names others": "l",
     "names itself": "m",
     "fills the slots": "z",
@@ -172,7 +188,9 @@ def test_hostile(start, how, spare):
     one.expect(text="launcher-lost|killed-by|timeout|abort|fork server", optional=True)
     one.expect(text="fork-failed|permission-denied|empty-output", optional=True)
     one.expect(text="reason=", optional=True)
-    one.compiled("hostile", HOSTILE.replace("HOW", "'%s'" % BEHAVIOURS[how]))
+    begun = one.writable("begun") / "it"
+    words = {"HOW": "'%s'" % BEHAVIOURS[how], "BEGUN": '"%s"' % begun}
+    one.compiled("hostile", re.sub("HOW|BEGUN", lambda m: words[m[0]], HOSTILE))
     one.script("sleep.sh", PLAIN + "sleep 3; echo whole; sleep 2.5; echo end")
     roles = {p: t for p, (t, _) in one.tree().items() if t.startswith("scgid: ")}
     bystander = one.start("/other/sleep.sh")
@@ -193,6 +211,10 @@ def test_hostile(start, how, spare):
     assert reply.body == b"whole\nend\n" and not reply.broken, reply
     now = {p: t for p, (t, _) in one.tree().items() if t.startswith("scgid: ")}
     assert now == roles
+    assert begun.exists()
+    if IS_ROOT:
+        launcher = one.role("launcher www")
+        assert len(os.listdir(f"/proc/{launcher}/fd")) < 64, "nothing piles up"
 
 
 def test_huge_environment(start):

@@ -126,6 +126,30 @@ def test_environment_of_the_map_is_of_the_key(start):
     assert warm(one, "/b/who").body == b"bb"
 
 
+def test_arguments_are_of_the_key(start):
+    """What stands in one list is not taken for the end of another."""
+    keys = {"root": "{cgi}", "start": "python"}
+    maps = {
+        "/args": dict(keys, args="json"),
+        "/preload": dict(keys, preload="json auto"),
+    }
+    one = start({"www": (STANDARD_POOL, maps)})
+    one.script(
+        "words.py",
+        "import sys\nprint('Content-Type: text/plain\\n\\n', sys.argv[1:])\n",
+        interpreter="#!/usr/bin/python3\n",
+    )
+
+    def ask(path):
+        reply = one.request(path)
+        return reply if one.entry(reply)["start"] == "python" else None
+
+    for prefix, words in (("/args", b" ['json']\n"), ("/preload", b" []\n")):
+        path = prefix + "/words.py"
+        reply = wait_for(lambda: ask(path), "a fork server", 20.0, 0.02)
+        assert reply.body == words
+
+
 # Replacement
 
 
@@ -142,6 +166,91 @@ def test_a_deploy_is_live_at_once(start, spare):
             assert warm(one, "/fork/p").body == b"%d" % n
     ended(one, "has changed")
     wait_for(lambda: len(one.fork_servers()) == 1, "the old ones to end")
+
+
+def test_a_new_handler_is_live_at_once(start, place):
+    """What perl has compiled is a handler's script."""
+    handler = place / "handler.pl"
+    text = "#!/usr/bin/perl\nprint 'Content-Type: a/b', chr 10, chr 10, 'v%d'\n"
+
+    def deploy(number):
+        new = place / "new.pl"
+        new.write_text(text % number)
+        new.chmod(0o755)
+        os.rename(new, handler)
+
+    deploy(0)
+    keys = {"root": "{cgi}", "start": "perl", "handler.foo": str(handler)}
+    one = start({"www": (STANDARD_POOL, {"/h": keys})})
+    one.script("x.foo", "")
+
+    def is_perl():
+        return one.entry(one.request("/h/x.foo"))["start"] == "perl"
+
+    for number in range(1, 4):
+        wait_for(is_perl, "a fork server", 20.0, 0.02)
+        deploy(number)
+        assert one.request("/h/x.foo").body == b"v%d" % number
+
+
+def test_a_directory_is_replaced_while_it_is_read(start):
+    """What was imported from it is not what is there now."""
+    keys = {
+        "root": "{cgi}",
+        "start": "python",
+        "preload": "version slow",
+        "env.PYTHONPATH": "{dir}/current:{dir}/slow",
+    }
+    one = start({"www": (STANDARD_POOL, {"/py": keys})})
+    for number in (1, 2):
+        (one.directory / f"v{number}").mkdir()
+        (one.directory / f"v{number}/version.py").write_text(f"text = 'v{number}'\n")
+    (one.directory / "slow").mkdir()
+    flag = one.writable("flags")
+    # It is imported twice, first by who only tries that.
+    (one.directory / "slow/slow.py").write_text(
+        "import os, time\n"
+        "try:\n"
+        f"    os.mkdir('{flag}/tried')\n"
+        "except FileExistsError:\n"
+        f"    os.mkdir('{flag}/began')\n"
+        f"    while not os.path.exists('{flag}/go'): time.sleep(0.01)\n"
+    )
+    current = one.directory / "current"
+    current.symlink_to("v1")
+    one.script(
+        "x.py",
+        "import version\nprint('Content-Type: a/b\\n\\n' + version.text, end='')\n",
+        interpreter="#!/usr/bin/python3\n",
+    )
+    time.sleep(0.05)  # so long ago that nobody doubts these files
+    assert one.request("/py/x.py").body == b"v1"
+    wait_for((flag / "began").exists, "the import", 20.0)
+    os.symlink("v2", one.directory / "next")
+    os.rename(one.directory / "next", current)
+    (flag / "go").touch()
+
+    def ask():
+        reply = one.request("/py/x.py")
+        assert reply.body == b"v2"
+        return one.entry(reply)["start"] == "python"
+
+    wait_for(ask, "a fork server", 20.0, 0.02)
+
+
+def test_a_script_that_is_being_written(start):
+    """As with exec: half of it is not run."""
+    one = instance(start)
+    path = one.script("copied.sh", PLAIN + "echo first\n")
+    warm(one, "/fork/copied.sh")
+    one.expect(reason="script-busy")
+    with open(path, "a") as stream:
+        for _ in range(3):
+            stream.write("# more\n")
+            stream.flush()
+            reply = one.request("/fork/copied.sh")
+            assert one.failure(reply)["reason"] == "script-busy"
+    warm(one, "/fork/copied.sh")
 
 
 def test_a_directory_above_is_switched(start):

@@ -212,6 +212,40 @@ def test_perl_keeps_its_tree(one):
     assert forked(one, "perl", path) == ["2\n"]
 
 
+def test_perl_starts_anew_under_its_own_name(one):
+    """And not under the one that the script has given itself by then."""
+    path = script(
+        one,
+        "perl",
+        "-own-name",
+        "#!/usr/bin/perl\nBEGIN { $0 = 'other' }\n"
+        'print "Content-Type: text/plain\\n\\n$0";\n',
+    )
+    assert forked(one, "perl", path) == ["other"]
+    assert forked(one, "perl", path, LANG="de_DE") == ["other"]
+
+
+def test_python_with_files_that_may_not_be_large(start):
+    """The file with its request's variables is none of the script's."""
+    keys = {"root": "{cgi}", "start": "python"}
+    one = start({"www": (dict(STANDARD_POOL, limit_file_size="8K"), {"/py": keys})})
+    one.script(
+        "x.py",
+        "import os\nprint('Content-Type: a/b\\n')\n"
+        "print(len(os.environ.get('HTTP_LONG', '')), end='')\n",
+        interpreter="#!/usr/bin/python3\n",
+    )
+
+    def ask(length):
+        reply = one.request("/py/x.py", headers={"Long": "x" * length})
+        assert reply.body == b"%d" % length
+        return one.entry(reply)["start"]
+
+    wait_for(lambda: ask(1000) == "python", "a fork server", 20.0, 0.02)
+    assert ask(9000) == "exec"
+    assert ask(1000) == "python"
+
+
 @pytest.mark.parametrize("kind", DICE)
 def test_random_state(one, kind):
     path = script(one, kind, "-dice", DICE[kind])
