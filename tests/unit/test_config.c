@@ -500,7 +500,7 @@ test_defaults(void **state)
 	assert_null(p->listen_group.name);
 	assert_null(p->group.name);
 	assert_int_equal(p->group.gid, p->user.gid);
-	assert_int_equal(p->backlog, 1024);
+	assert_int_equal(p->backlog, 4096);
 	assert_int_equal(p->gateways, 1);
 	assert_int_equal(p->launchers, cores < 4 ? cores : 4);
 	assert_int_equal(p->workers, cores * 16);
