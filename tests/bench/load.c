@@ -73,6 +73,7 @@ usage(FILE *out)
 	    "  -n  requests\n"
 	    "  -r  requests begin at this rate a second, whatever comes back\n"
 	    "  -t  seconds that a request may take, 10 unless given\n"
+	    "  -w  seconds at the beginning that are not counted\n"
 	    "Prints one object of JSON.\n",
 	    out);
 }

@@ -40,7 +40,7 @@ def machine():
         "system": first_match("/etc/os-release", r"^PRETTY_NAME=(.*)$", os.uname()[0]),
         "kernel": platform.release(),
         "date": time.strftime("%Y-%m-%d"),
-        "load before": f"{os.getloadavg()[0]:.1f}",
+        "load before": round(os.getloadavg()[0], 1),
     }
 
 

@@ -10,7 +10,7 @@ import subprocess
 
 from common import progress
 from ratios import BIG, DIRECT_PEERS, EXEC, FORK, NGINX_PEERS, alone
-from rounds import figure
+from rounds import describe_rounds, figure
 
 NAMES = (FORK, EXEC, *NGINX_PEERS, *DIRECT_PEERS)
 ALONE = {alone(FORK): "fork server, alone", alone(EXEC): alone(EXEC)}
@@ -46,16 +46,14 @@ def quoted(text):
     return text.replace('"', "'")
 
 
-def footer(figures):
+def footer(figures, part):
     """What it was measured on; of the versions, those of the servers."""
     machine, versions = figures["machine"], figures["versions"]
     servers = ("scgid", "nginx", "fcgiwrap", "uWSGI", "lighttpd", "Apache")
-    rounds = figures["rounds"]
     return {
         "machine": quoted(
             f"{machine['processor']}, {machine['system']}, Linux {machine['kernel']}, "
-            f"{machine['date']}; "
-            + (f"medians of {rounds} rounds" if rounds > 1 else "a single round")
+            f"{machine['date']}; {describe_rounds(figures['rounds'][part])}"
         ),
         "versions": quoted(
             ", ".join(
@@ -71,7 +69,7 @@ def block(name, rows):
     return f"${name} << EOD\n" + "\n".join(lines) + "\nEOD\n"
 
 
-def draw(figures, path, title, panels, size):
+def draw(foot, path, title, panels, size):
     """`panels`: scripts of gnuplot that draw into the same picture."""
     width, height = size
     head = HEAD.format(
@@ -82,7 +80,7 @@ def draw(figures, path, title, panels, size):
         title_y=1 - 22 / height,
         machine_y=28 / height,
         versions_y=12 / height,
-        **footer(figures),
+        **foot,
     )
     script = head + ONCE.join(panels) + "unset multiplot\n"
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
@@ -144,7 +142,7 @@ def bar_panel(rows, names, key, form, over, has_names):
     )
 
 
-def draw_bars(figures, path, title, panels, columns, over=WHISKERS, order=NAMES):
+def draw_bars(foot, path, title, panels, columns, over=WHISKERS, order=NAMES):
     """`panels`: (title, {name: row}, key, how to write a summary)."""
     names = [n for n in order if any(n in rows for _, rows, _, _ in panels)]
     lines = -(-len(panels) // columns)
@@ -159,7 +157,7 @@ def draw_bars(figures, path, title, panels, columns, over=WHISKERS, order=NAMES)
         script = place(text, left, left + step - 14, top - bar, top, size)
         script += bar_panel(rows, names, key, form, over, column == 0)
         scripts.append(script)
-    draw(figures, path, title, scripts, size)
+    draw(foot, path, title, scripts, size)
 
 
 def written(form):
@@ -175,12 +173,9 @@ def number(one):
     return short_number(one["median"])
 
 
-def draw_rates(figures, path):
-    panels = [
-        (workload, rows, "rate", number)
-        for workload, rows in figures["parts"]["rates"].items()
-    ]
-    draw_bars(figures, path, "Requests a second, 16 clients, by program", panels, 4)
+def draw_rates(part, foot, path):
+    panels = [(workload, rows, "rate", number) for workload, rows in part.items()]
+    draw_bars(foot, path, "Requests a second, 16 clients, by program", panels, 4)
 
 
 def scaled(rows, key, factor):
@@ -193,8 +188,8 @@ def scaled(rows, key, factor):
     }
 
 
-def draw_overload(figures, path):
-    rows = figures["parts"]["overload"]["overload"]
+def draw_overload(part, foot, path):
+    rows = part["overload"]
     panels = [
         ("capacity, requests/s", rows, "peak", number),
         ("good answers/s at twice it", rows, "goodput", number),
@@ -205,11 +200,11 @@ def draw_overload(figures, path):
     ):
         panels.append((text, scaled(rows, key, 100), key, written("{:.0f} %")))
     title = "Asked for twice the capacity, C program"
-    draw_bars(figures, path, title, panels, 4, order=(*ALONE, *NAMES))
+    draw_bars(foot, path, title, panels, 4, order=(*ALONE, *NAMES))
 
 
-def draw_transfers(figures, path):
-    rows = figures["parts"]["transfers"][BIG]
+def draw_transfers(part, foot, path):
+    rows = part[BIG]
     panels = [
         ("seconds", rows, "seconds", written("{:.2f}")),
         ("seconds of CPU, nginx and gateway", rows, "cpu_seconds", written("{:.2f}")),
@@ -220,7 +215,7 @@ def draw_transfers(figures, path):
             written("{:.1f}"),
         ),
     ]
-    draw_bars(figures, path, "A response of 1 GiB", panels, 3)
+    draw_bars(foot, path, "A response of 1 GiB", panels, 3)
 
 
 def tails(rows):
@@ -239,16 +234,16 @@ def tails(rows):
     }
 
 
-def draw_clients(figures, path):
+def draw_clients(part, foot, path):
     def form(one):
         return " to ".join(short_number(one[of]) for of in ("median", "high"))
 
     panels = [
         (f"{int(count):,} client" + "s" * (count != "1"), tails(rows), "p50_ms", form)
-        for count, rows in figures["parts"]["clients"].items()
+        for count, rows in part.items()
     ]
     title = "Milliseconds to an answer, C program: the median, and pale the 99th of 100"
-    draw_bars(figures, path, title, panels, 2, PALE)
+    draw_bars(foot, path, title, panels, 2, PALE)
 
 
 PICTURES = {
@@ -269,6 +264,6 @@ def draw_all(figures, directory):
     for part, drawer in PICTURES.items():
         if part in figures["parts"]:
             path = directory / f"{part}.svg"
-            drawer(figures, path)
+            drawer(figures["parts"][part], footer(figures, part), path)
             out.append(path)
     return out

@@ -1,10 +1,13 @@
 """The figures of a whole run where readers find them: the plots and the JSON in
 tests/bench/figures, the targets beside them, a short table in README."""
 
+import contextlib
+import io
 import json
 import re
 
 import plots
+import report
 from common import HERE, TOP
 from ratios import (
     DIRECT_PEERS,
@@ -16,7 +19,7 @@ from ratios import (
     targets_of,
     verdict_of,
 )
-from rounds import figure
+from rounds import describe_rounds, figure
 
 FIGURES = HERE / "figures"
 JSON = FIGURES / "figures.json"
@@ -33,6 +36,14 @@ and the one in the project's README are made of it:
 {caption}
 
 {table}
+
+Measured is the median of the rounds, or of the ratios of the rounds; what must
+never be is judged by the worst. Where a target lies between the rounds, it is met
+or missed by chance.
+
+All of it, as `tests/bench/run` prints it:
+
+    {tables}
 """
 
 
@@ -64,11 +75,10 @@ def rate_rows(part):
         yield workload, *cells
 
 
-def caption(figures):
-    machine, rounds = figures["machine"], figures["rounds"]
-    whole = f"medians of {rounds} rounds" if rounds > 1 else "a single short round"
+def caption(figures, part):
+    machine = figures["machine"]
     return (
-        f"Measured on {machine['date']}, {whole}:\n"
+        f"Measured on {machine['date']}, {describe_rounds(figures['rounds'][part])}:\n"
         f"{machine['processor']}, {machine['memory']}, {machine['system']},\n"
         f"Linux {machine['kernel']}; load average before: {machine['load before']}."
     )
@@ -78,7 +88,7 @@ def short_table(figures):
     head = ["requests a second", "fork server", "exec"]
     head += ["best other behind nginx", "best without nginx"]
     rows = markdown(head, rate_rows(figures["parts"]["rates"]))
-    return f"{rows}\n\n{caption(figures)}\n"
+    return f"{rows}\n\n{caption(figures, 'rates')}\n"
 
 
 def in_readme(figures, text):
@@ -89,15 +99,28 @@ def in_readme(figures, text):
 
 def target_rows(parts):
     for row in targets_of(parts):
-        measured = "-" if row["is"] is None else f"{row['is']:.2f}"
+        measured = spread = "-"
+        if row["is"] is not None:
+            measured = f"{row['is']:.2f}"
+            spread = f"{row['low']:.2f} to {row['high']:.2f}"
         name = f"{row['name']}: {row['of']}"
-        yield name, bound_of(row), measured, row.get("against") or "", verdict_of(row)
+        against = row.get("against") or ""
+        yield name, bound_of(row), measured, spread, against, verdict_of(row)
+
+
+def all_tables(figures):
+    """What `run` prints, as a block of Markdown."""
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        report.print_parts(figures)
+    return re.sub("\n(?=.)", "\n    ", text.getvalue().strip())
 
 
 def targets_page(figures):
-    head = ["what", "target", "measured", "against", ""]
+    head = ["what", "target", "measured", "rounds", "against", ""]
     rows = markdown(head, target_rows(figures["parts"]))
-    return TARGETS.format(caption=caption(figures), table=rows)
+    return TARGETS.format(
+        caption=caption(figures, "rates"), table=rows, tables=all_tables(figures)
+    )
 
 
 def publish(figures):

@@ -5,11 +5,10 @@ import os
 import material
 from common import run_json
 from peers import addresses
-from rounds import Failed, Workload, how_it_failed
+from rounds import Failed, Workload, demand_good
 
 CLIENTS = 16
 CLIENT_COUNTS = (1, 16, 128, 1024)
-FAILED_SHARE = 0.01
 
 # An environment of the size that a CGI program gets.
 CGI_ENVIRONMENT = dict(
@@ -26,9 +25,7 @@ CGI_ENVIRONMENT = dict(
 
 def measure_load(site, target, uri, clients, seconds):
     result = site.load(target, uri, "-c", clients, "-d", seconds)
-    total = result["good"] + result["errors"]
-    if result["errors"] > FAILED_SHARE * total:
-        raise Failed(f"of {total}: {how_it_failed(result)}")
+    demand_good(result)
     return {
         key: result[key] for key in ("rate", "p50_ms", "p90_ms", "p99_ms", "errors")
     }

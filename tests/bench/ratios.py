@@ -151,11 +151,13 @@ def target(name, what, found, bound, limit):
 
 
 def figure_target(row, what, entry):
+    """What must never be is judged by the worst round."""
     name, key, scale, bound, limit = entry
     found = None
     if figure(row, key) is not None:
         one = row[key]
-        found = {"ratio": one["median"], "low": one["low"], "high": one["high"]}
+        judged = one["median"] if limit else one["high"]
+        found = {"ratio": judged, "low": one["low"], "high": one["high"]}
         found = {of: scale * value for of, value in found.items()}
     return target(name, what, found, bound, limit)
 

@@ -9,6 +9,7 @@ from ratios import (
     transfer_ratios,
     verdict_of,
 )
+from rounds import describe_rounds
 
 
 class Notes:
@@ -152,6 +153,7 @@ def print_overload(part, notes):
         ("p50 at 70 %", "modest_p50_ms", "{:.2f}"),
         ("p99", "modest_p99_ms", "{:.2f}"),
         ("p99 : p50", "modest_tail", "{:.1f}"),
+        ("load late", "modest_lag_ms", "{:.2f}"),
         ("goodput at 200 %", "goodput", "{:.0f}"),
         ("of capacity", "goodput_share", "{:.0%}"),
         ("beside load", "left_share", "{:.0%}"),
@@ -166,7 +168,7 @@ def print_overload(part, notes):
 
 
 def print_slow(part, notes):
-    title = "p99 in ms of 50 fast requests a second beside so many slow scripts"
+    title = "p99 in ms of 100 fast requests a second beside so many slow scripts"
     matrix(title, part, "p99_ms", "{:.1f}", notes)
 
 
@@ -208,17 +210,21 @@ PRINTERS = {
 }
 
 
-def print_all(figures):
-    machine = figures["machine"]
-    say()
-    for key, value in machine.items():
-        say(f"{key}: {value}")
-    say(", ".join(f"{name} {version}" for name, version in figures["versions"].items()))
+def print_parts(figures):
     notes = Notes()
     for name, printer in PRINTERS.items():
         if name in figures["parts"]:
+            say(f"\n{name}: {describe_rounds(figures['rounds'][name])}")
             printer(figures["parts"][name], notes)
-    print_targets(figures["parts"])
     say()
     notes.print()
-    say(f"{figures['rounds']} rounds in {figures['minutes']} minutes")
+
+
+def print_all(figures):
+    say()
+    for key, value in figures["machine"].items():
+        say(f"{key}: {value}")
+    say(", ".join(f"{name} {version}" for name, version in figures["versions"].items()))
+    print_parts(figures)
+    print_targets(figures["parts"])
+    say(f"{figures['minutes']} minutes")

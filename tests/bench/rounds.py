@@ -5,6 +5,8 @@ import time
 
 from common import in_turns, progress, summary
 
+FAILED_SHARE = 0.01
+
 
 class Failed(Exception):
     """A contestant did not do what a workload asks; how it failed."""
@@ -71,6 +73,17 @@ def figure(row, key):
     if row is None or "failed" in row or key not in row:
         return None
     return row[key]["median"]
+
+
+def demand_good(load):
+    """Failed, if more than a hundredth of the answers were no good ones."""
+    total = load["good"] + load["errors"]
+    if not load["good"] or load["errors"] > FAILED_SHARE * total:
+        raise Failed(f"of {total}: {how_it_failed(load)}")
+
+
+def describe_rounds(count):
+    return f"medians of {count} rounds" if count > 1 else "a single round"
 
 
 def how_it_failed(load):

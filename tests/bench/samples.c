@@ -34,7 +34,7 @@ samples_percentile(const struct samples *s, unsigned per_cent)
 {
 	if (s->count == 0)
 		return 0;
-	return s->times[(s->count - 1) * per_cent / 100] / 1000.0;
+	return s->times[(s->count * per_cent + 99) / 100 - 1] / 1000.0;
 }
 
 void

@@ -206,6 +206,22 @@ def test_overload_targets():
     assert verdicts == {"exec alone": True, "exec behind nginx": False}
 
 
+def test_what_must_never_be():
+    """Not even in one round."""
+    rows = rows_of("hangs", {"scgid": (0, 0, 1), "scgid, alone": (0, 0, 0)})
+    found = ratios.targets_of({"overload": {"overload": rows}})
+    verdicts = {row["of"]: row["met"] for row in found if "without an" in row["name"]}
+    assert verdicts == {"exec alone": True, "exec behind nginx": False}
+
+
+def test_no_good_answer_is_a_failure():
+    load_of = {"good": 99, "errors": 1, "failures": {"cut": 1}, "statuses": {}}
+    rounds.demand_good(load_of)
+    for good, errors in ((98, 2), (0, 0), (0, 5)):
+        with pytest.raises(rounds.Failed):
+            rounds.demand_good(dict(load_of, good=good, errors=errors))
+
+
 def test_transfer_targets():
     rows = rows_of("seconds", {"scgid": (2, 2), "uWSGI": (3, 1.8), "fcgiwrap": (9, 9)})
     found = ratios.targets_of({"transfers": {ratios.BIG: rows}})
