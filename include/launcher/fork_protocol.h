@@ -54,7 +54,7 @@
  * Counts up with each change between a launcher and the library, which may be
  * upgraded before we restart.
  */
-#define FORK_VERSION 3U
+#define FORK_VERSION 4U
 
 enum fork_mode {
 	FORK_AT_MAIN = 'm', /* serve where main would begin */
