@@ -100,6 +100,10 @@ def fields(text):
     return found
 
 
+# What has just been written may still be written to, and is not forked.
+WRITTEN = 0.012
+
+
 class LogLine:
     def __init__(self, text):
         self.text = text
@@ -336,6 +340,7 @@ class Scgid:
             text = interpreter.encode() + text
         path.write_bytes(text)
         path.chmod(mode)
+        time.sleep(WRITTEN)
         return path
 
     def compiled(self, name, source, mode=0o755):
@@ -345,6 +350,7 @@ class Scgid:
             ["cc", "-x", "c", "-o", str(path), "-"], input=source.encode(), check=True
         )
         path.chmod(mode)
+        time.sleep(WRITTEN)
         return path
 
     def writable(self, name):
