@@ -126,6 +126,9 @@ void preload_learn_pages(struct preload_text *room);
 void preload_note_pages(bool is_flushed);
 void preload_map_pages(void);
 
+/* preload_fill_heap: before the first fork. */
+void preload_fill_heap(void);
+
 /*
  * preload_note_variables: at the start.  preload_leave_variables: in a worker
  * of a runner: put what the runner is to do and the variables, the last of

@@ -511,6 +511,9 @@ preload_serve(int *argc)
 	preload_note_image(&request->map);
 	preload_note_objects(request->objects);
 	prepare();
+	/* Python has a heap of its own. */
+	if (preload.block != NULL)
+		preload_fill_heap();
 	preload_learn_pages(request->texts);
 	errno = 0;
 	if (preload.spare > 0)

@@ -97,3 +97,25 @@ def test_a_fork_has_its_pages(programs, cgi):
         for name in ("C program, GET", "fork server: C program")
     )
     assert 0 < forked < executed / 3
+
+
+HOLES = """#!/usr/bin/perl
+our @pieces;
+BEGIN {
+    my @all = map { 'x' x (20 + $_ % 200) } 1 .. 8000;
+    @pieces = @all[grep { $_ % 2 } 0 .. $#all];
+}
+our @new = map { 'y' x (20 + $_ % 200) } 1 .. 800;
+print "Content-Type: text/plain\\n\\nhello\\n";
+"""
+
+
+def test_a_fork_finds_memory_side_by_side(programs, cgi):
+    """What perl has freed before the fork is a page for nearly each piece."""
+    kind = next(k for k in kinds.KINDS if k.name == "fork server: perl")
+    if kind not in kinds.kinds_of(programs):
+        pytest.skip("this scgid has no fork servers")
+    plain = counters.count_faults(programs, cgi, kind)
+    with_holes = shutil.copytree(cgi, cgi.parent / "holes")
+    (with_holes / "hello.pl").write_text(HOLES)
+    assert counters.count_faults(programs, with_holes, kind) < plain + 80
