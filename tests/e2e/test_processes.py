@@ -21,6 +21,7 @@ from harness.daemon import (
     fields,
     free_port,
     program,
+    set_limit,
     user_ids,
 )
 
@@ -275,6 +276,23 @@ def test_restarts_are_throttled(start):
     assert wait_for(
         lambda: one.request("/cgi-bin/hello.sh").status == 200, "an answer", 15.0
     )
+
+
+def test_attempts_that_fail_are_throttled(start):
+    """What cannot be started for want of descriptors does not spin either."""
+    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
+    one.expect(text="cannot start gateway www: socketpair: Too many open files")
+    one.expect(text="gateway www was killed|launcher www", optional=True)
+    gateway = one.role("gateway www")
+    before = set_limit(one.pid, resource.RLIMIT_NOFILE, 3)
+    os.kill(gateway, signal.SIGKILL)
+    one.wait_line("cannot start gateway www")
+    time.sleep(1)
+    failed = [l for l in one.recent() if "cannot start gateway" in l.text]
+    set_limit(one.pid, resource.RLIMIT_NOFILE, before[0])
+    assert len(failed) <= 8, len(failed)
+    wait_for(lambda: one.roles("gateway www"), "the gateway again", 10.0)
+    assert one.request("/cgi-bin/hello.sh").status == 200
 
 
 def test_escaped_process_is_killed(scgid):
