@@ -253,17 +253,6 @@ load_config(const char *file)
 	return need_config(config_load(file, &errors), &errors);
 }
 
-static struct config *
-parse_generated(const char *name, struct buffer *text)
-{
-	struct buffer errors = {0};
-	struct config *config =
-	    config_parse(name, text->data, text->length, &errors);
-
-	buffer_fini(text);
-	return need_config(config, &errors);
-}
-
 static bool
 is_same_file(int a, int b)
 {
@@ -279,7 +268,7 @@ static int
 run_inetd(const struct arguments *a)
 {
 	bool is_shared = is_same_file(STDIN_FILENO, STDERR_FILENO);
-	struct buffer text = {0};
+	struct buffer text = {0}, errors = {0};
 	struct config *config;
 	int connection, result;
 
@@ -295,7 +284,9 @@ run_inetd(const struct arguments *a)
 		close(fd);
 	if (connection == -1 || fd_open_standard() == -1)
 		return EXIT_FAILED;
-	config = parse_generated("--inetd", &text);
+	config = config_parse("--inetd", text.data, text.length, &errors);
+	buffer_fini(&text);
+	need_config(config, &errors);
 	result = single_serve(config, &config->pools[0], connection);
 	config_free(config);
 	return result == 0 ? 0 : EXIT_FAILED;
@@ -314,7 +305,7 @@ run_serve(const struct arguments *a)
 {
 	char directory[] = "/tmp/scgid.XXXXXX";
 	char path[64], target[80];
-	struct buffer text = {0};
+	struct buffer text = {0}, errors = {0};
 	struct config *config;
 	int result;
 
@@ -329,8 +320,11 @@ run_serve(const struct arguments *a)
 		rmdir(directory);
 		return EXIT_FAILED;
 	}
-	config = parse_generated("--serve", &text);
-	result = serve_run(config, target, a->listen);
+	config = config_parse("--serve", text.data, text.length, &errors);
+	buffer_fini(&text);
+	if (config == NULL)
+		rmdir(directory);
+	result = serve_run(need_config(config, &errors), target, a->listen);
 	config_free(config);
 	rmdir(directory);
 	return result;
