@@ -43,7 +43,7 @@ open_listeners(struct pool_state *p, const struct generation *previous)
 
 	for (size_t i = 0; i < pool->listener_count; i++) {
 		const struct config_listener *wanted = &pool->listeners[i];
-		const struct listening *found;
+		struct listening *found;
 		struct listening *l = &p->listening[p->listening_count];
 		int n;
 
@@ -113,10 +113,8 @@ generation_take_over(struct generation *g, struct generation *previous)
 		for (size_t i = 0; i < g->pools[p].listening_count; i++) {
 			struct listening *l = &g->pools[p].listening[i];
 
-			if (l->is_borrowed)
-				listening_take(l,
-				    find_listening(previous, l->listener),
-				    g->pools[p].pool);
+			if (l->lender != NULL)
+				listening_take(l, g->pools[p].pool);
 		}
 	}
 	generation_order(previous, GATEWAY_ORDER_DRAIN);

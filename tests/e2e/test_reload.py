@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from harness.client import Background, wait_for
+from harness.daemon import POOL_USER, user_ids
 from harness.servers import Nginx
 
 MAPS = {"/cgi-bin": {"root": "{cgi}"}}
@@ -129,6 +130,18 @@ def test_access_to_a_socket_changes(start):
     wait_for(
         lambda: os.stat(one.sockets["www"]).st_mode & 0o777 == 0o600, "the new mode"
     )
+    wait_for(lambda: is_one_generation(one), "the old gateway to end")
+
+
+@pytest.mark.root
+def test_what_is_not_said_any_more_of_a_socket_is_undone(start):
+    """As after a restart: who was let in by a line is not, without it."""
+    one = start({"www": ({"listen_owner": POOL_USER, "listen_group": "nogroup"}, MAPS)})
+    assert os.stat(one.sockets["www"]).st_uid == user_ids(POOL_USER)[0]
+    edit(one, "^listen_(owner|group) = .*\n", "")
+    reload(one)
+    now = os.stat(one.sockets["www"])
+    assert (now.st_uid, now.st_gid) == (os.geteuid(), os.getegid())
     wait_for(lambda: is_one_generation(one), "the old gateway to end")
 
 
