@@ -64,7 +64,11 @@ remove_stale(const struct config_listener *listener, const char *path)
 	fd_close(&fd);
 	if (error != ECONNREFUSED) {
 		errno = error;
-		log_error("%s: somebody listens there, left alone", path);
+		log_error("%s: %s, left alone", path,
+		    error == EADDRINUSE || error == EAGAIN ||
+			    error == EPROTOTYPE
+			? "somebody listens there"
+			: "cannot find out whether somebody listens there");
 		return -1;
 	}
 	log_info("%s: removing a stale socket", path);

@@ -386,6 +386,31 @@ def test_what_stands_at_the_socket_path_is_left_alone(start, kind, place):
     one.kill()
 
 
+@pytest.mark.root
+def test_a_socket_that_cannot_be_asked_is_left_alone(place):
+    """Nobody says that somebody listens there who does not know."""
+    (place / "run").mkdir()
+    os.chown(place / "run", *user_ids(POOL_USER))
+    path = place / "run/www.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
+        left.bind(str(path))
+    path.chmod(0)
+    configuration = place / "scgid.conf"
+    configuration.write_text("[www]\nlisten = %s\n[www /]\nroot = /usr/lib\n" % path)
+    done = subprocess.run(
+        [program("scgid"), "-c", str(configuration)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=15,
+        preexec_fn=lambda: become(user_ids(POOL_USER)),
+    )
+    assert done.returncode == 1
+    text = done.stdout.decode()
+    assert "cannot find out whether somebody listens there, left alone" in text, text
+    assert "Permission denied" in text
+    assert path.exists()
+
+
 def test_second_instance_is_refused(scgid):
     done = subprocess.run(
         [program("scgid"), "-c", str(scgid.configuration)],
