@@ -255,8 +255,6 @@ reload(struct supervisor *s)
 	struct buffer errors = {0};
 	struct config *config;
 
-	if (s->state != SUPERVISOR_SERVING)
-		return;
 	service_reloading();
 	config = config_load(s->path, &errors);
 	log_lines(&errors);
@@ -265,13 +263,16 @@ reload(struct supervisor *s)
 	    (check(s, config) == -1 ||
 		(g = generation_new(config, old)) == NULL))
 		config_free(config);
+	if (g != NULL && log_open(config->log) == -1) {
+		log_error("log %s", config->log);
+		generation_free(g);
+		g = NULL;
+	}
 	if (g == NULL) {
 		log_warnx("%s: not reloaded, nothing has changed", s->path);
 		service_notify("READY=1\nSTATUS=not reloaded, see the log");
 		return;
 	}
-	if (log_open(config->log) == -1)
-		log_warn("log %s", config->log);
 	log_warnings(config);
 	generation_revive(g);
 	TAILQ_INSERT_HEAD(&s->generations, g, entry);
@@ -340,7 +341,8 @@ handle_signals(struct supervisor *s)
 		    s->state <= SUPERVISOR_SERVING ? SUPERVISOR_DRAINING
 						   : SUPERVISOR_STOPPING);
 	}
-	if (got_reload) {
+	/* While we start it waits: what was read first has to begin first. */
+	if (got_reload && s->state == SUPERVISOR_SERVING) {
 		got_reload = 0;
 		reload(s);
 	}
@@ -369,10 +371,12 @@ finish_start(struct supervisor *s)
 	how = pulse_judge_start(current(s));
 	if (how == PULSE_STARTING)
 		return;
-	if (how == PULSE_DEAD || daemon_ready(&s->daemon) == -1)
+	if (how == PULSE_DEAD || daemon_ready(&s->daemon) == -1) {
 		fail_start(s);
-	else
-		enter_state(s, SUPERVISOR_SERVING);
+		return;
+	}
+	enter_state(s, SUPERVISOR_SERVING);
+	handle_signals(s); /* a reload may have waited */
 }
 
 static void

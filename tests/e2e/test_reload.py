@@ -100,6 +100,18 @@ def test_a_listener_that_cannot_be_bound_changes_nothing(start):
     assert one.request("/cgi-bin/hello.sh").status == 200
 
 
+def test_a_log_that_cannot_be_opened_changes_nothing(start):
+    one = start({"www": ({}, MAPS)})
+    before = roles(one)
+    edit(one, r"^\[scgid\]", "[scgid]\nlog = %s/none/log" % one.directory)
+    one.expect(text="none/log: No such file")
+    one.expect(text="not reloaded, nothing has changed")
+    hup(one)
+    one.wait_line("not reloaded")
+    assert roles(one) == before
+    assert one.request("/cgi-bin/hello.sh").status == 200
+
+
 def test_pools_and_listeners_come_and_go(start):
     one = start({"www": ({}, MAPS), "alice": ({}, MAPS)})
     one.expect(text="have one user", optional=True)
