@@ -278,7 +278,7 @@ reload(struct supervisor *s)
 	TAILQ_INSERT_HEAD(&s->generations, g, entry);
 	generation_take_over(g, old);
 	log_info("reloaded");
-	service_notify("READY=1");
+	service_notify("READY=1\nSTATUS=reloaded");
 }
 
 static void

@@ -457,6 +457,7 @@ def test_reload_is_told(start, manager):
         < 10
     )
     assert lines.index("READY=1", at) > at
+    assert lines[lines.index("READY=1", at) + 1] == "STATUS=reloaded"
     one.expect(text="unknown key|not reloaded|nonsense")
     text = one.configuration.read_text()
     one.configuration.write_text(text + "\nnonsense = 1\n")
