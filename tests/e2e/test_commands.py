@@ -386,6 +386,25 @@ def test_explain_of_an_interpreter_that_is_a_script(forking):
     assert text[1].endswith("its #! line names another script, or is too long")
 
 
+def test_explain_of_several_pools(place):
+    """If one would fail that is the answer, whichever comes last."""
+    (place / "x.sh").write_text("#!/bin/sh\n")
+    (place / "x.sh").chmod(0o755)
+    (place / "empty").mkdir()
+    pool = "[%s]\nlisten = %s/%s.sock\n" + USER + "status = /page\n"
+    pool += "[%s /]\nroot = %s\n"
+    good = pool % ("good", place, "good", "good", place)
+    bad = pool % ("bad", place, "bad", "bad", place / "empty")
+    for text, code in ((good, 0), (good + bad, 1), (bad + good, 1)):
+        (place / "scgid.conf").write_text(text)
+        done = run("--explain", "/x.sh", "-c", place / "scgid.conf")
+        assert done.returncode == code, done.text
+    # What a gateway answers itself.
+    done = run("--explain", "/page", "-c", place / "scgid.conf")
+    assert done.returncode == 0 and "status page of pool bad" in done.text, done.text
+    assert "would fail" not in done.text
+
+
 def test_one_request_starts_no_fork_server(forking):
     one = forking
     done = run("--explain", "/fork/hello.sh", "--run", "-c", one.configuration)
