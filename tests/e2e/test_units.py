@@ -124,8 +124,10 @@ def test_the_service_fits_the_daemon(name):
     assert found["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
     # It drains for 30 seconds, and then takes 5 to stop.
     assert int(found["TimeoutStopSec"][0]) > 35
-    # A bad configuration is 78, and final.
+    # A bad configuration is 78, and final: that of ExecStart alone is (see
+    # systemd.service(5)), so no other may judge it first.
     assert found["RestartPreventExitStatus"] == ["78"]
+    assert "ExecStartPre" not in found
     done = subprocess.run(
         [program("scgid"), "-t", "-c", "/nonexistent"], stderr=subprocess.DEVNULL
     )
