@@ -693,6 +693,17 @@ def test_serve_that_cannot_fork(scripts):
     assert "fork: Resource temporarily unavailable" in text, text
 
 
+@pytest.mark.parametrize("name", ["a ;b", "a\t;b", "a "])
+def test_serve_of_a_name_that_would_be_cut(place, name):
+    """Not another directory in its place."""
+    for one in ("a", name):
+        (place / one).mkdir()
+    before = leftovers()
+    done = run("--serve", place / name, "--listen", "0.0.0.0:x", *SERVE_USER)
+    assert "Invalid argument" in done.text and done.returncode == 1, done.text
+    assert not leftovers() - before
+
+
 def test_serve_on_a_taken_port(scripts):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
