@@ -2,6 +2,7 @@
  * scgid: the daemon, its checks and its one-shot modes.  Arguments and wiring
  * only.
  */
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -292,12 +293,17 @@ run_inetd(const struct arguments *a)
 	return result == 0 ? 0 : EXIT_FAILED;
 }
 
-static bool
-stdin_is_socket(void)
+/* What is wrong with standard input for --inetd, or NULL. */
+static const char *
+judge_stdin(void)
 {
-	struct stat st;
+	socklen_t length = sizeof(int);
+	int listens;
 
-	return fstat(STDIN_FILENO, &st) == 0 && S_ISSOCK(st.st_mode);
+	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_ACCEPTCONN, &listens,
+		&length) == -1)
+		return "is not a socket";
+	return listens ? "listens, and is no connection (inetd: nowait)" : NULL;
 }
 
 static int
@@ -385,6 +391,7 @@ int
 main(int argc, char **argv)
 {
 	struct arguments a = {.file = SCGID_CONF};
+	const char *fault;
 
 	if (fd_open_standard() == -1)
 		return EXIT_FAILED;
@@ -401,11 +408,12 @@ main(int argc, char **argv)
 	case MODE_SERVE:
 		return run_serve(&a);
 	case MODE_INETD:
-		if (!stdin_is_socket()) {
-			fputs("scgid: --inetd: standard input is not a socket; "
-			      "it is for inetd, xinetd, launchd or systemd's "
-			      "Accept=yes (to try a script: scgid --serve)\n",
-			    stderr);
+		if ((fault = judge_stdin()) != NULL) {
+			fprintf(stderr,
+			    "scgid: --inetd: standard input %s; "
+			    "it is for inetd, xinetd, launchd or systemd's "
+			    "Accept=yes (to try a script: scgid --serve)\n",
+			    fault);
 			return EXIT_USAGE;
 		}
 		return run_inetd(&a);
