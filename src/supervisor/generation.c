@@ -117,7 +117,7 @@ generation_take_over(struct generation *g, struct generation *previous)
 				listening_take(l, g->pools[p].pool);
 		}
 	}
-	generation_order(previous, GATEWAY_ORDER_DRAIN);
+	generation_drain(previous);
 	generation_close_listeners(previous);
 }
 
@@ -152,12 +152,12 @@ has_launchers(const struct team *t)
 }
 
 static void
-revive_launchers(struct team *t, int64_t now, int64_t *next)
+revive_launchers(struct team *t, bool is_ending, int64_t now, int64_t *next)
 {
-	for (unsigned i = 0; i < t->launcher_count; i++) {
+	for (unsigned i = 0; i < t->launcher_count && t->control != -1; i++) {
 		struct role *role = &t->launchers[i];
 
-		if (role->pid != -1)
+		if (role->pid != -1 || (is_ending && role->has_ended_well))
 			continue;
 		if (role->start_at <= now && team_start_launcher(t, i) == -1)
 			role_throttle(role);
@@ -174,8 +174,8 @@ generation_revive(struct generation *g)
 	FOR_EACH_TEAM(g, p, t)
 	{
 		if (t->gateway.pid != -1) {
-			revive_launchers(t, now, &next);
-		} else if (has_launchers(t)) {
+			revive_launchers(t, g->is_ending, now, &next);
+		} else if (g->is_ending || has_launchers(t)) {
 			continue;
 		} else if (t->gateway.start_at > now) {
 			next = clock_sooner(next, t->gateway.start_at);
@@ -235,15 +235,17 @@ order_gateway(const struct team *t, char order, int fd)
 }
 
 void
-generation_order(struct generation *g, char order)
+generation_drain(struct generation *g)
 {
+	g->is_ending = true;
 	FOR_EACH_TEAM(g, p, t)
-	order_gateway(t, order, -1);
+	order_gateway(t, GATEWAY_ORDER_DRAIN, -1);
 }
 
 void
 generation_stop(struct generation *g)
 {
+	g->is_ending = true;
 	/* A gateway whose control closes ends, its launchers too. */
 	FOR_EACH_TEAM(g, p, t)
 	fd_close(&t->control);

@@ -17,7 +17,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "gateway/gateway.h"
 #include "supervisor/daemon.h"
 #include "supervisor/generation.h"
 #include "supervisor/pulse.h"
@@ -173,6 +172,7 @@ reap(struct supervisor *s)
 			team->pulse.has_failed = true;
 		if (launcher != -1) {
 			role_throttle(&team->launchers[launcher]);
+			team->launchers[launcher].has_ended_well = status == 0;
 			s->has_orphans = true;
 		} else {
 			role_throttle(&team->gateway);
@@ -307,7 +307,7 @@ enter_state(struct supervisor *s, enum supervisor_state state)
 	}
 	TAILQ_FOREACH (g, &s->generations, entry) {
 		if (state == SUPERVISOR_DRAINING) {
-			generation_order(g, GATEWAY_ORDER_DRAIN);
+			generation_drain(g);
 			generation_close_listeners(g);
 		} else if (state == SUPERVISOR_STOPPING)
 			generation_stop(g);
@@ -398,13 +398,12 @@ supervise(struct supervisor *s, const sigset_t *while_waiting)
 		int64_t next = s->deadline;
 		struct generation *g;
 
-		if (s->state <= SUPERVISOR_SERVING)
-			next =
-			    clock_sooner(next, generation_revive(current(s)));
-		else if (!has_roles(s))
+		if (s->state > SUPERVISOR_SERVING && !has_roles(s))
 			return;
-		TAILQ_FOREACH (g, &s->generations, entry)
+		TAILQ_FOREACH (g, &s->generations, entry) {
+			next = clock_sooner(next, generation_revive(g));
 			next = clock_sooner(next, generation_end_launchers(g));
+		}
 		next =
 		    clock_sooner(next, heart_beat(&s->heart, &s->generations));
 		pulse_wait(&s->generations, next, while_waiting);

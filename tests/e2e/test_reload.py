@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness.client import Background, wait_for
-from harness.daemon import POOL_USER, user_ids
+from harness.daemon import POOL_USER, descriptors, user_ids
 from harness.servers import Nginx
 
 MAPS = {"/cgi-bin": {"root": "{cgi}"}}
@@ -110,6 +110,38 @@ def test_a_log_that_cannot_be_opened_changes_nothing(start):
     one.wait_line("not reloaded")
     assert roles(one) == before
     assert one.request("/cgi-bin/hello.sh").status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_launcher_that_dies_in_a_drain_is_replaced(start, number):
+    """Or what waits in the old gateway would wait in vain."""
+    one = start({"www": ({"workers": 1}, MAPS)})
+    gate = one.directory / "gate"
+    os.mkfifo(gate)
+    gate.chmod(0o666)
+    one.script("parricide.sh", "read line <%s; kill -KILL $PPID; sleep 9" % gate)
+    one.expect(reason="launcher-lost")
+    one.expect(text="lost a launcher|launcher www was killed by signal 9")
+    with one.start("/cgi-bin/parricide.sh") as first:
+        wait_for(one.workers, "the worker")
+        gateway = one.role("gateway www")
+        before = descriptors(gateway)
+        with one.start("/cgi-bin/hello.sh") as second:
+            wait_for(lambda: descriptors(gateway) > before, "it to be accepted")
+            if number == signal.SIGHUP:
+                reload(one)
+            else:
+                one.process.send_signal(number)
+                one.wait_line("draining")
+            gate.write_text("go\n")
+            assert first.read(first.id).status == 503
+            reply = second.read(second.id)
+            assert (reply.status, reply.body) == (200, b"hello\n")
+    if number == signal.SIGHUP:
+        wait_for(lambda: is_one_generation(one), "the old gateway to end")
+    else:
+        assert one.process.wait(10) == 0
+        one.stop()
 
 
 def test_pools_and_listeners_come_and_go(start):
