@@ -109,7 +109,23 @@ find_role(struct supervisor *s, pid_t pid, struct team **team, int *launcher)
 	return false;
 }
 
-/* What a dead launcher left has become our child. */
+/* Whether it runs as the user of a pool. */
+static bool
+is_of_a_pool(struct supervisor *s, pid_t pid)
+{
+	struct generation *g;
+
+	TAILQ_FOREACH (g, &s->generations, entry)
+		for (size_t i = 0; i < g->pool_count; i++)
+			if (process_has_user(pid, g->pools[i].pool->user.uid))
+				return true;
+	return false;
+}
+
+/*
+ * What a dead launcher left has become our child.  So has what others left,
+ * in a container for example, and no script may have us end that.
+ */
 static void
 kill_orphan(pid_t pid, void *arg)
 {
@@ -120,7 +136,7 @@ kill_orphan(pid_t pid, void *arg)
 	for (size_t i = 0; i < s->elder_count; i++)
 		if (s->elders[i] == pid)
 			return;
-	if (find_role(s, pid, &team, &launcher))
+	if (find_role(s, pid, &team, &launcher) || !is_of_a_pool(s, pid))
 		return;
 	s->has_orphans = true;
 	process_kill_child(pid);
