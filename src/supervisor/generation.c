@@ -6,6 +6,7 @@
 #include "supervisor/generation.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,10 @@
 
 /* How long a launcher may take to end after its gateway; microseconds. */
 #define LAUNCHER_TIME 2000000
+
+/* How often, and how long apart, when the kernel has no memory for an order. */
+#define ORDER_TRIES   20
+#define ORDER_WAIT_MS 5
 
 static struct listening *
 find_listening(const struct generation *g, const struct config_listener *wanted)
@@ -228,10 +233,14 @@ static void
 order_gateway(const struct team *t, char order, int fd)
 {
 	struct iovec part = {&order, 1};
+	int left = ORDER_TRIES;
 
-	if (t->control != -1)
-		fd_send_message(
-		    t->control, &part, 1, &fd, fd != -1 ? 1 : 0, false);
+	/* Not for ever, as one may be hostile and read nothing. */
+	while (t->control != -1 && left-- > 0 &&
+	    fd_send_message(
+		t->control, &part, 1, &fd, fd != -1 ? 1 : 0, false) == -1 &&
+	    (errno == ENOBUFS || errno == ENOMEM))
+		poll(NULL, 0, ORDER_WAIT_MS);
 }
 
 void

@@ -404,6 +404,25 @@ def test_a_socket_file_that_goes_in_the_middle_of_a_reload(inject):
     wait_for(lambda: len(one.roles("gateway www")) == 1, "the old one to end", 10.0)
 
 
+@pytest.mark.root  # nobody else may trace the supervisor
+@injection
+def test_an_order_that_finds_no_memory_is_given_again(start, tmp_path):
+    """Or the old gateway would go on with what it had before the reload."""
+    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
+    old = one.roles("gateway www")
+    command = [STRACE, "-qq", "-o", str(tmp_path / "trace"), "-p", str(one.pid)]
+    command += ["-e", "trace=sendmsg", "-e", "inject=sendmsg:error=ENOBUFS:when=1..3"]
+    tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_for(lambda: tracer_of(one.pid) == tracer.pid, "strace to attach")
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_line("reloaded$")
+    wait_for(lambda: one.roles("gateway www") not in (old, []), "the new gateway")
+    wait_for(lambda: len(one.roles("gateway www")) == 1, "the old one to end")
+    tracer.terminate()
+    tracer.wait()
+    assert "ENOBUFS" in (tmp_path / "trace").read_text()
+
+
 @injection
 def test_slow_and_without_grace(inject):
     """What is in the pipe is passed on whole, whenever the gateway comes to it."""
