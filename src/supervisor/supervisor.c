@@ -398,12 +398,18 @@ finish_start(struct supervisor *s)
 static void
 deadline_passed(struct supervisor *s)
 {
-	if (s->state == SUPERVISOR_STARTING)
-		fail_start(s); /* hangs: neither lives nor dies */
-	else
+	if (s->state == SUPERVISOR_STARTING) {
+		FOR_EACH_TEAM(current(s), p, t)
+		if (!t->pulse.is_live && !t->pulse.has_failed)
+			log_errorx("pool %s hangs: its gateway or a launcher "
+				   "neither lives nor dies",
+			    p->pool->name);
+		fail_start(s);
+	} else {
 		enter_state(s,
 		    s->state == SUPERVISOR_DRAINING ? SUPERVISOR_STOPPING
 						    : SUPERVISOR_KILLING);
+	}
 }
 
 static void

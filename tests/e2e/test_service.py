@@ -90,6 +90,21 @@ def test_not_ready_before_every_role_lives(start, manager):
     one.kill()
 
 
+def test_a_start_that_hangs_says_where(start):
+    """It is given half a minute."""
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    one = start(
+        {"www": (STANDARD_POOL, STANDARD_MAPS)},
+        prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=getpriority"]
+        + ["-e", "inject=getpriority:delay_enter=32000000:when=1"],
+        ready=False,
+    )
+    assert one.process.wait(45) == 1
+    assert "pool www hangs" in one.tail() and "cannot start" in one.tail()
+    one.kill()
+
+
 def test_a_reload_during_the_start_is_not_lost(start):
     if not shutil.which("strace"):
         pytest.skip("no strace")
