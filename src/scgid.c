@@ -2,6 +2,7 @@
  * scgid: the daemon, its checks and its one-shot modes.  Arguments and wiring
  * only.
  */
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include <errno.h>
@@ -253,17 +254,6 @@ load_config(const char *file)
 	return need_config(config_load(file, &errors), &errors);
 }
 
-static struct config *
-parse_generated(const char *name, struct buffer *text)
-{
-	struct buffer errors = {0};
-	struct config *config =
-	    config_parse(name, text->data, text->length, &errors);
-
-	buffer_fini(text);
-	return need_config(config, &errors);
-}
-
 static bool
 is_same_file(int a, int b)
 {
@@ -279,7 +269,7 @@ static int
 run_inetd(const struct arguments *a)
 {
 	bool is_shared = is_same_file(STDIN_FILENO, STDERR_FILENO);
-	struct buffer text = {0};
+	struct buffer text = {0}, errors = {0};
 	struct config *config;
 	int connection, result;
 
@@ -295,18 +285,25 @@ run_inetd(const struct arguments *a)
 		close(fd);
 	if (connection == -1 || fd_open_standard() == -1)
 		return EXIT_FAILED;
-	config = parse_generated("--inetd", &text);
+	config = config_parse("--inetd", text.data, text.length, &errors);
+	buffer_fini(&text);
+	need_config(config, &errors);
 	result = single_serve(config, &config->pools[0], connection);
 	config_free(config);
 	return result == 0 ? 0 : EXIT_FAILED;
 }
 
-static bool
-stdin_is_socket(void)
+/* What is wrong with standard input for --inetd, or NULL. */
+static const char *
+judge_stdin(void)
 {
-	struct stat st;
+	socklen_t length = sizeof(int);
+	int listens;
 
-	return fstat(STDIN_FILENO, &st) == 0 && S_ISSOCK(st.st_mode);
+	if (getsockopt(STDIN_FILENO, SOL_SOCKET, SO_ACCEPTCONN, &listens,
+		&length) == -1)
+		return "is not a socket";
+	return listens ? "listens, and is no connection (inetd: nowait)" : NULL;
 }
 
 static int
@@ -314,7 +311,7 @@ run_serve(const struct arguments *a)
 {
 	char directory[] = "/tmp/scgid.XXXXXX";
 	char path[64], target[80];
-	struct buffer text = {0};
+	struct buffer text = {0}, errors = {0};
 	struct config *config;
 	int result;
 
@@ -329,8 +326,11 @@ run_serve(const struct arguments *a)
 		rmdir(directory);
 		return EXIT_FAILED;
 	}
-	config = parse_generated("--serve", &text);
-	result = serve_run(config, target, a->listen);
+	config = config_parse("--serve", text.data, text.length, &errors);
+	buffer_fini(&text);
+	if (config == NULL)
+		rmdir(directory);
+	result = serve_run(need_config(config, &errors), target, a->listen);
 	config_free(config);
 	rmdir(directory);
 	return result;
@@ -391,6 +391,7 @@ int
 main(int argc, char **argv)
 {
 	struct arguments a = {.file = SCGID_CONF};
+	const char *fault;
 
 	if (fd_open_standard() == -1)
 		return EXIT_FAILED;
@@ -407,11 +408,12 @@ main(int argc, char **argv)
 	case MODE_SERVE:
 		return run_serve(&a);
 	case MODE_INETD:
-		if (!stdin_is_socket()) {
-			fputs("scgid: --inetd: standard input is not a socket; "
-			      "it is for inetd, xinetd, launchd or systemd's "
-			      "Accept=yes (to try a script: scgid --serve)\n",
-			    stderr);
+		if ((fault = judge_stdin()) != NULL) {
+			fprintf(stderr,
+			    "scgid: --inetd: standard input %s; "
+			    "it is for inetd, xinetd, launchd or systemd's "
+			    "Accept=yes (to try a script: scgid --serve)\n",
+			    fault);
 			return EXIT_USAGE;
 		}
 		return run_inetd(&a);

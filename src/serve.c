@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +33,9 @@ fork_frontend(struct http_frontend *frontend)
 	if (pid != 0)
 		return pid;
 	process_reset_signals();
+	/* A terminal sends them to all of us, and our parent ends us. */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
 	log_set_role("frontend");
 	process_set_title("frontend");
 	if (geteuid() == 0 &&
@@ -58,18 +62,41 @@ fork_supervisor(struct config *config, struct http_frontend *frontend)
 	    supervisor_run(config, "the generated configuration", NULL, false));
 }
 
-/* Ends both when one ends, or when we are told to. */
-static int
-mind_children(pid_t supervisor, pid_t frontend, const sigset_t *awaited)
+/* Either may be -1, which for kill(2) is everyone. */
+static void
+end_children(pid_t supervisor, pid_t frontend)
 {
-	int s = 0;
-
-	sigwait(awaited, &s);
-	kill(frontend, SIGTERM);
-	kill(supervisor, SIGINT);
+	if (frontend != -1)
+		kill(frontend, SIGTERM);
+	if (supervisor != -1)
+		kill(supervisor, SIGINT);
 	while (waitpid(-1, NULL, 0) != -1 || errno == EINTR)
 		continue;
-	return s == SIGTERM || s == SIGINT ? 0 : EXIT_FAILURE;
+}
+
+/*
+ * Blocked before there are children, so that no end is missed.  One that is
+ * stopped, as by ^Z, has not ended.
+ */
+static void
+block_awaited(sigset_t *awaited)
+{
+	struct sigaction action, hangup;
+
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = SIG_DFL;
+	action.sa_flags = SA_NOCLDSTOP;
+	sigaction(SIGCHLD, &action, NULL);
+	sigemptyset(awaited);
+	sigaddset(awaited, SIGCHLD);
+	sigaddset(awaited, SIGTERM);
+	sigaddset(awaited, SIGINT);
+	sigaddset(awaited, SIGQUIT);
+	/* Ignored it would be waited for all the same: see nohup(1). */
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 &&
+	    hangup.sa_handler != SIG_IGN)
+		sigaddset(awaited, SIGHUP);
+	sigprocmask(SIG_BLOCK, awaited, NULL);
 }
 
 /* A request that comes before the pool listens would be an error page. */
@@ -105,29 +132,32 @@ serve_run(struct config *config, const char *socket_path, const char *listen)
 	    .document_root = config->pools[0].maps[0].root};
 	char error[HTTP_ERROR_SIZE], number[CONFIG_NUMBER_SIZE];
 	struct http_frontend *frontend = http_frontend_new(&http, error);
-	pid_t supervisor, child;
+	pid_t supervisor, child = -1;
 	sigset_t awaited;
-	int result;
+	int s = SIGCHLD;
 
 	if (frontend == NULL) {
 		fprintf(stderr, "scgid: %s\n", error);
 		return EXIT_FAILURE;
 	}
-	/* Blocked before there are children, so that no end is missed. */
-	sigemptyset(&awaited);
-	sigaddset(&awaited, SIGCHLD);
-	sigaddset(&awaited, SIGTERM);
-	sigaddset(&awaited, SIGINT);
-	sigprocmask(SIG_BLOCK, &awaited, NULL);
+	block_awaited(&awaited);
 	supervisor = fork_supervisor(config, frontend);
-	wait_for_pool(&config->pools[0].listeners[0], supervisor);
-	child = fork_frontend(frontend);
-	printf("scgid: serving %s as %s on %s (Ctrl-C stops)\n",
-	    config->pools[0].maps[0].root,
-	    config_user_text(&config->pools[0].user, number),
-	    http_frontend_url(frontend));
-	fflush(stdout);
-	result = mind_children(supervisor, child, &awaited);
+	if (supervisor != -1) {
+		wait_for_pool(&config->pools[0].listeners[0], supervisor);
+		child = fork_frontend(frontend);
+	}
+	if (child == -1) {
+		fprintf(stderr, "scgid: fork: %s\n", strerror(errno));
+	} else {
+		printf("scgid: serving %s as %s on %s (Ctrl-C stops)\n",
+		    config->pools[0].maps[0].root,
+		    config_user_text(&config->pools[0].user, number),
+		    http_frontend_url(frontend));
+		fflush(stdout);
+		sigwait(&awaited, &s);
+	}
+	/* When one of them ends, or we are told to. */
+	end_children(supervisor, child);
 	http_frontend_free(frontend);
-	return result;
+	return s != SIGCHLD ? 0 : EXIT_FAILURE;
 }

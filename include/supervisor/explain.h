@@ -16,7 +16,7 @@
  * its outcome printed; the log goes to stderr.
  *
  * Returns 0 if a script would start (with `run`: answered with a status under
- * 400), 1 if not.
+ * 400) in each of these pools, or it is their status page; 1 if not.
  */
 int explain_url(const struct config *config, const char *url, bool run);
 

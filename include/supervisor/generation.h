@@ -20,6 +20,7 @@ struct generation {
 	struct config *config;	  /* owned */
 	struct pool_state *pools; /* owned */
 	size_t pool_count;
+	bool is_ending; /* its gateways have been told to end */
 };
 
 TAILQ_HEAD(generation_list, generation);
@@ -51,8 +52,9 @@ void generation_free(struct generation *g);
 
 /*
  * generation_revive: start what is down and due.  A team whose gateway died is
- * started whole, once its launchers have noticed and are gone too.  Returns
- * when the next is due (clock_now), 0: none.
+ * started whole, once its launchers have noticed and are gone too; while the
+ * generation ends only launchers, which a gateway that drains still needs.
+ * Returns when the next is due (clock_now), 0: none.
  */
 int64_t generation_revive(struct generation *g);
 
@@ -68,8 +70,8 @@ void generation_close_listeners(struct generation *g);
 /* generation_has_roles: whether any process of it runs. */
 bool generation_has_roles(const struct generation *g);
 
-/* generation_order: tell every gateway.  `order` is of enum gateway_order. */
-void generation_order(struct generation *g, char order);
+/* generation_drain: tell every gateway to end when it is idle. */
+void generation_drain(struct generation *g);
 
 /* generation_stop: end every gateway now, and so its launchers. */
 void generation_stop(struct generation *g);

@@ -15,7 +15,9 @@ struct listening {
 	int fd;					/* owned; -1: not open */
 	dev_t device; /* of the socket file, to know it again */
 	ino_t inode;
-	bool is_borrowed; /* fd is another's until listening_take */
+	uid_t uid; /* of the socket file as it was made */
+	gid_t gid;
+	struct listening *lender; /* borrowed; has fd until listening_take */
 };
 
 /*
@@ -35,13 +37,13 @@ bool listening_is_for(
 
 /*
  * listening_borrow: use the socket of `from`, which stays its owner, for
- * `listener`.  listening_take: become the owner instead of `from`, and apply
- * what `pool` says of owner, mode and backlog; what fails is logged.
+ * `listener`.  listening_take: become the owner instead of the lender, and
+ * apply what `pool` says of owner, mode and backlog, or nothing says, as when
+ * it was made; what fails is logged.
  */
-void listening_borrow(struct listening *l, const struct listening *from,
+void listening_borrow(struct listening *l, struct listening *from,
     const struct config_listener *listener);
-void listening_take(struct listening *l, struct listening *from,
-    const struct config_pool *pool);
+void listening_take(struct listening *l, const struct config_pool *pool);
 
 /* listening_close: close; the socket file is removed if it is still ours. */
 void listening_close(struct listening *l);

@@ -15,11 +15,12 @@
 #include "supervisor/pulse.h"
 
 struct role {
-	pid_t pid;	    /* -1: not running */
-	int64_t started_at; /* clock_now */
-	int64_t ended_at;   /* 0: it has not */
-	int64_t start_at;   /* when to start it again */
-	int64_t delay;	    /* microseconds; doubles while it dies early */
+	pid_t pid;	     /* -1: not running */
+	int64_t started_at;  /* clock_now */
+	int64_t ended_at;    /* 0: it has not */
+	int64_t start_at;    /* when to start it again */
+	int64_t delay;	     /* microseconds; doubles while it dies early */
+	bool has_ended_well; /* the last time; of a launcher: was told to */
 };
 
 struct team {

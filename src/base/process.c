@@ -206,7 +206,7 @@ void
 process_ignore_signals(void)
 {
 	static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGPIPE,
-	    SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ};
+	    SIGUSR1, SIGUSR2, SIGALRM, SIGXFSZ, SIGTSTP, SIGTTIN, SIGTTOU};
 
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);

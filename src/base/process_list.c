@@ -61,6 +61,17 @@ process_is_exiting(pid_t pid)
 	return (info.ki_flag & P_WEXIT) != 0 || info.ki_stat == SZOMB;
 }
 
+bool
+process_has_user(pid_t pid, uid_t uid)
+{
+	int name[] = {CTL_KERN, KERN_PROC, KERN_PROC_PID, (int)pid};
+	struct kinfo_proc info;
+	size_t size = sizeof(info);
+
+	return sysctl(name, 4, &info, &size, NULL, 0) == -1 ||
+	    size < sizeof(info) || info.ki_ruid == uid;
+}
+
 int64_t
 process_resident_memory(pid_t pid)
 {
@@ -189,6 +200,23 @@ process_is_exiting(pid_t pid)
 	}
 	closedir(threads);
 	return is_exiting;
+}
+
+bool
+process_has_user(pid_t pid, uid_t uid)
+{
+	unsigned long user = uid;
+	char path[64], line[256];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
+	if ((file = fopen(path, "re")) == NULL)
+		return true;
+	while (fgets(line, sizeof(line), file) != NULL)
+		if (sscanf(line, "Uid: %lu", &user) == 1)
+			break;
+	fclose(file);
+	return user == uid;
 }
 
 int64_t

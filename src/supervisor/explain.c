@@ -284,7 +284,7 @@ explain_url(const struct config *config, const char *url, bool run)
 	struct question q;
 	const char *rule;
 	bool is_found = false;
-	int result = 1;
+	int result = 0, one;
 
 	if (parse_question(&q, url, &rule) == -1) {
 		printf("would fail: bad-request (400)\n  %s\n", rule);
@@ -296,18 +296,26 @@ explain_url(const struct config *config, const char *url, bool run)
 		const struct config_pool *pool = &config->pools[i];
 		const struct config_map *map = config_find_map(
 		    pool, q.path.data, q.host[0] != '\0' ? q.host : NULL);
+		bool is_status = pool->status != NULL &&
+		    strcmp(pool->status, q.path.data) == 0;
 
-		if (map == NULL)
+		is_found |= is_status || map != NULL;
+		if (is_status)
+			printf("status page of pool %s\n", pool->name);
+		if (is_status || map == NULL)
 			continue;
-		is_found = true;
 		printf("map: [%s %s] of %s:%u\n", pool->name, map->prefix,
 		    map->file, map->line);
-		result = explain_map(map, &q);
-		if (run && result == 0)
-			result = run_map(config, pool, &q);
+		one = explain_map(map, &q);
+		if (run && one == 0)
+			one = run_map(config, pool, &q);
+		if (one != 0)
+			result = 1;
 	}
-	if (!is_found)
+	if (!is_found) {
 		print_reason(REASON_NO_MAP, NULL);
+		result = 1;
+	}
 	question_fini(&q);
 	return result;
 }

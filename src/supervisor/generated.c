@@ -1,16 +1,35 @@
 /*
  * generated.c: writes configurations, which are then parsed like any other: a
- * path that the syntax cannot hold is refused there.
+ * path that the syntax cannot hold is refused there, or here if it would be
+ * cut.
  */
 #include "supervisor/generated.h"
 
 #include <sys/stat.h>
 
+#include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* The real path of `target`, owned, or NULL with errno. */
+static char *
+find_path(const char *target)
+{
+	char *path = realpath(target, NULL);
+
+	/* Blanks at the end of a value are no part of it, nor is a comment. */
+	if (path != NULL &&
+	    (strstr(path, " ;") != NULL || strstr(path, "\t;") != NULL ||
+		strchr(" \t", path[strlen(path) - 1]) != NULL)) {
+		free(path);
+		path = NULL;
+		errno = EINVAL;
+	}
+	return path;
+}
 
 static int
 append_quoted(struct buffer *text, const char *word)
@@ -62,7 +81,7 @@ int
 generated_inetd(struct buffer *text, const char *target, char **args,
     const char *user, const char *log)
 {
-	char *path = realpath(target, NULL);
+	char *path = find_path(target);
 	struct stat st;
 	int result = -1;
 
@@ -92,7 +111,7 @@ int
 generated_serve(struct buffer *text, const char *directory,
     const char *socket_path, const char *user)
 {
-	char *path = realpath(directory, NULL);
+	char *path = find_path(directory);
 	struct stat st;
 	int result = -1;
 

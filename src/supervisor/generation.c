@@ -6,6 +6,7 @@
 #include "supervisor/generation.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,10 @@
 
 /* How long a launcher may take to end after its gateway; microseconds. */
 #define LAUNCHER_TIME 2000000
+
+/* How often, and how long apart, when the kernel has no memory for an order. */
+#define ORDER_TRIES   20
+#define ORDER_WAIT_MS 5
 
 static struct listening *
 find_listening(const struct generation *g, const struct config_listener *wanted)
@@ -43,7 +48,7 @@ open_listeners(struct pool_state *p, const struct generation *previous)
 
 	for (size_t i = 0; i < pool->listener_count; i++) {
 		const struct config_listener *wanted = &pool->listeners[i];
-		const struct listening *found;
+		struct listening *found;
 		struct listening *l = &p->listening[p->listening_count];
 		int n;
 
@@ -113,13 +118,11 @@ generation_take_over(struct generation *g, struct generation *previous)
 		for (size_t i = 0; i < g->pools[p].listening_count; i++) {
 			struct listening *l = &g->pools[p].listening[i];
 
-			if (l->is_borrowed)
-				listening_take(l,
-				    find_listening(previous, l->listener),
-				    g->pools[p].pool);
+			if (l->lender != NULL)
+				listening_take(l, g->pools[p].pool);
 		}
 	}
-	generation_order(previous, GATEWAY_ORDER_DRAIN);
+	generation_drain(previous);
 	generation_close_listeners(previous);
 }
 
@@ -154,12 +157,12 @@ has_launchers(const struct team *t)
 }
 
 static void
-revive_launchers(struct team *t, int64_t now, int64_t *next)
+revive_launchers(struct team *t, bool is_ending, int64_t now, int64_t *next)
 {
-	for (unsigned i = 0; i < t->launcher_count; i++) {
+	for (unsigned i = 0; i < t->launcher_count && t->control != -1; i++) {
 		struct role *role = &t->launchers[i];
 
-		if (role->pid != -1)
+		if (role->pid != -1 || (is_ending && role->has_ended_well))
 			continue;
 		if (role->start_at <= now && team_start_launcher(t, i) == -1)
 			role_throttle(role);
@@ -176,8 +179,8 @@ generation_revive(struct generation *g)
 	FOR_EACH_TEAM(g, p, t)
 	{
 		if (t->gateway.pid != -1) {
-			revive_launchers(t, now, &next);
-		} else if (has_launchers(t)) {
+			revive_launchers(t, g->is_ending, now, &next);
+		} else if (g->is_ending || has_launchers(t)) {
 			continue;
 		} else if (t->gateway.start_at > now) {
 			next = clock_sooner(next, t->gateway.start_at);
@@ -230,22 +233,28 @@ static void
 order_gateway(const struct team *t, char order, int fd)
 {
 	struct iovec part = {&order, 1};
+	int left = ORDER_TRIES;
 
-	if (t->control != -1)
-		fd_send_message(
-		    t->control, &part, 1, &fd, fd != -1 ? 1 : 0, false);
+	/* Not for ever, as one may be hostile and read nothing. */
+	while (t->control != -1 && left-- > 0 &&
+	    fd_send_message(
+		t->control, &part, 1, &fd, fd != -1 ? 1 : 0, false) == -1 &&
+	    (errno == ENOBUFS || errno == ENOMEM))
+		poll(NULL, 0, ORDER_WAIT_MS);
 }
 
 void
-generation_order(struct generation *g, char order)
+generation_drain(struct generation *g)
 {
+	g->is_ending = true;
 	FOR_EACH_TEAM(g, p, t)
-	order_gateway(t, order, -1);
+	order_gateway(t, GATEWAY_ORDER_DRAIN, -1);
 }
 
 void
 generation_stop(struct generation *g)
 {
+	g->is_ending = true;
 	/* A gateway whose control closes ends, its launchers too. */
 	FOR_EACH_TEAM(g, p, t)
 	fd_close(&t->control);

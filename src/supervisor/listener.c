@@ -64,7 +64,11 @@ remove_stale(const struct config_listener *listener, const char *path)
 	fd_close(&fd);
 	if (error != ECONNREFUSED) {
 		errno = error;
-		log_error("%s: somebody listens there, left alone", path);
+		log_error("%s: %s, left alone", path,
+		    error == EADDRINUSE || error == EAGAIN ||
+			    error == EPROTOTYPE
+			? "somebody listens there"
+			: "cannot find out whether somebody listens there");
 		return -1;
 	}
 	log_info("%s: removing a stale socket", path);
@@ -76,20 +80,19 @@ remove_stale(const struct config_listener *listener, const char *path)
 }
 
 static int
-set_access(const struct config_pool *pool, const char *path)
+set_access(const struct listening *l, const struct config_pool *pool)
 {
-	bool has_owner = pool->listen_owner.name != NULL;
-	bool has_group = pool->listen_group.name != NULL;
-
-	int fd = path_open(AT_FDCWD, path), n = -1;
+	uid_t uid =
+	    pool->listen_owner.name != NULL ? pool->listen_owner.uid : l->uid;
+	gid_t gid =
+	    pool->listen_group.name != NULL ? pool->listen_group.gid : l->gid;
+	int fd = path_open(AT_FDCWD, unix_path(l->listener)), n = -1;
 	struct stat st;
 
 	/* By descriptor: in a directory of others the name may change. */
 	if (fd != -1 && fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode))
-		n = path_set_access(fd,
-		    has_owner ? pool->listen_owner.uid : (uid_t)-1,
-		    has_group ? pool->listen_group.gid : (gid_t)-1,
-		    pool->listen_mode);
+		n = path_set_access(fd, uid != st.st_uid ? uid : (uid_t)-1,
+		    gid != st.st_gid ? gid : (gid_t)-1, pool->listen_mode);
 	fd_close(&fd);
 	return n;
 }
@@ -108,7 +111,9 @@ bind_unix(struct listening *l, const struct config_pool *pool, const char *path)
 		return -1;
 	l->device = st.st_dev;
 	l->inode = st.st_ino;
-	return set_access(pool, path);
+	l->uid = st.st_uid;
+	l->gid = st.st_gid;
+	return set_access(l, pool);
 }
 
 static int
@@ -183,32 +188,30 @@ listening_is_for(
 }
 
 void
-listening_borrow(struct listening *l, const struct listening *from,
+listening_borrow(struct listening *l, struct listening *from,
     const struct config_listener *listener)
 {
 	*l = *from;
 	l->listener = listener;
-	l->is_borrowed = true;
+	l->lender = from;
 }
 
 void
-listening_take(
-    struct listening *l, struct listening *from, const struct config_pool *pool)
+listening_take(struct listening *l, const struct config_pool *pool)
 {
-	const char *path = unix_path(l->listener);
-
-	from->fd = -1;
-	from->inode = 0;
-	l->is_borrowed = false;
-	if ((path != NULL && set_access(pool, path) == -1) ||
+	l->lender->fd = -1;
+	l->lender->inode = 0;
+	l->lender = NULL;
+	if ((unix_path(l->listener) != NULL && set_access(l, pool) == -1) ||
 	    listen(l->fd, (int)pool->backlog) == -1)
-		log_warn("%s", l->listener->text);
+		log_warn("cannot set owner, mode and backlog of %s",
+		    l->listener->text);
 }
 
 void
 listening_close(struct listening *l)
 {
-	if (l->listener == NULL || l->is_borrowed)
+	if (l->listener == NULL || l->lender != NULL)
 		return;
 	if (file_is_ours(l))
 		unlink(unix_path(l->listener));

@@ -178,16 +178,17 @@ fork_launcher(struct team *t, unsigned i)
 	struct role *role = &t->launchers[i];
 	int ends[2];
 
+	role->started_at = clock_now(); /* also of an attempt that fails */
 	if (fd_message_pair(ends) == -1) {
-		log_error("socketpair");
+		log_error("cannot start launcher %s: socketpair",
+		    t->pool->pool->name);
 		return -1;
 	}
 	if ((role->pid = fork()) == 0)
 		run_launcher(t->pool->pool, ends[1]);
-	role->started_at = clock_now();
 	fd_close(&ends[1]);
 	if (role->pid == -1) {
-		log_error("cannot fork a launcher");
+		log_error("cannot fork launcher %s", t->pool->pool->name);
 		fd_close(&ends[0]);
 	}
 	return ends[0];
@@ -200,8 +201,10 @@ team_start(struct team *t)
 	unsigned n = 0;
 	int result = -1;
 
+	t->gateway.started_at = clock_now(); /* likewise */
 	if (fd_message_pair(control) == -1) {
-		log_error("socketpair");
+		log_error(
+		    "cannot start gateway %s: socketpair", t->pool->pool->name);
 		return -1;
 	}
 	for (; n < t->launcher_count; n++)
@@ -209,9 +212,8 @@ team_start(struct team *t)
 			goto out;
 	if ((t->gateway.pid = fork()) == 0)
 		run_gateway(t, control[1], sockets);
-	t->gateway.started_at = clock_now();
 	if (t->gateway.pid == -1) {
-		log_error("cannot fork a gateway");
+		log_error("cannot fork gateway %s", t->pool->pool->name);
 		goto out;
 	}
 	t->control = control[0];

@@ -17,7 +17,6 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "gateway/gateway.h"
 #include "supervisor/daemon.h"
 #include "supervisor/generation.h"
 #include "supervisor/pulse.h"
@@ -110,7 +109,23 @@ find_role(struct supervisor *s, pid_t pid, struct team **team, int *launcher)
 	return false;
 }
 
-/* What a dead launcher left has become our child. */
+/* Whether it runs as the user of a pool. */
+static bool
+is_of_a_pool(struct supervisor *s, pid_t pid)
+{
+	struct generation *g;
+
+	TAILQ_FOREACH (g, &s->generations, entry)
+		for (size_t i = 0; i < g->pool_count; i++)
+			if (process_has_user(pid, g->pools[i].pool->user.uid))
+				return true;
+	return false;
+}
+
+/*
+ * What a dead launcher left has become our child.  So has what others left,
+ * in a container for example, and no script may have us end that.
+ */
 static void
 kill_orphan(pid_t pid, void *arg)
 {
@@ -121,7 +136,7 @@ kill_orphan(pid_t pid, void *arg)
 	for (size_t i = 0; i < s->elder_count; i++)
 		if (s->elders[i] == pid)
 			return;
-	if (find_role(s, pid, &team, &launcher))
+	if (find_role(s, pid, &team, &launcher) || !is_of_a_pool(s, pid))
 		return;
 	s->has_orphans = true;
 	process_kill_child(pid);
@@ -173,6 +188,7 @@ reap(struct supervisor *s)
 			team->pulse.has_failed = true;
 		if (launcher != -1) {
 			role_throttle(&team->launchers[launcher]);
+			team->launchers[launcher].has_ended_well = status == 0;
 			s->has_orphans = true;
 		} else {
 			role_throttle(&team->gateway);
@@ -255,8 +271,6 @@ reload(struct supervisor *s)
 	struct buffer errors = {0};
 	struct config *config;
 
-	if (s->state != SUPERVISOR_SERVING)
-		return;
 	service_reloading();
 	config = config_load(s->path, &errors);
 	log_lines(&errors);
@@ -265,19 +279,22 @@ reload(struct supervisor *s)
 	    (check(s, config) == -1 ||
 		(g = generation_new(config, old)) == NULL))
 		config_free(config);
+	if (g != NULL && log_open(config->log) == -1) {
+		log_error("log %s", config->log);
+		generation_free(g);
+		g = NULL;
+	}
 	if (g == NULL) {
 		log_warnx("%s: not reloaded, nothing has changed", s->path);
 		service_notify("READY=1\nSTATUS=not reloaded, see the log");
 		return;
 	}
-	if (log_open(config->log) == -1)
-		log_warn("log %s", config->log);
 	log_warnings(config);
 	generation_revive(g);
 	TAILQ_INSERT_HEAD(&s->generations, g, entry);
 	generation_take_over(g, old);
 	log_info("reloaded");
-	service_notify("READY=1");
+	service_notify("READY=1\nSTATUS=reloaded");
 }
 
 static void
@@ -306,7 +323,7 @@ enter_state(struct supervisor *s, enum supervisor_state state)
 	}
 	TAILQ_FOREACH (g, &s->generations, entry) {
 		if (state == SUPERVISOR_DRAINING) {
-			generation_order(g, GATEWAY_ORDER_DRAIN);
+			generation_drain(g);
 			generation_close_listeners(g);
 		} else if (state == SUPERVISOR_STOPPING)
 			generation_stop(g);
@@ -340,7 +357,8 @@ handle_signals(struct supervisor *s)
 		    s->state <= SUPERVISOR_SERVING ? SUPERVISOR_DRAINING
 						   : SUPERVISOR_STOPPING);
 	}
-	if (got_reload) {
+	/* While we start it waits: what was read first has to begin first. */
+	if (got_reload && s->state == SUPERVISOR_SERVING) {
 		got_reload = 0;
 		reload(s);
 	}
@@ -369,21 +387,29 @@ finish_start(struct supervisor *s)
 	how = pulse_judge_start(current(s));
 	if (how == PULSE_STARTING)
 		return;
-	if (how == PULSE_DEAD || daemon_ready(&s->daemon) == -1)
+	if (how == PULSE_DEAD || daemon_ready(&s->daemon) == -1) {
 		fail_start(s);
-	else
-		enter_state(s, SUPERVISOR_SERVING);
+		return;
+	}
+	enter_state(s, SUPERVISOR_SERVING);
+	handle_signals(s); /* a reload may have waited */
 }
 
 static void
 deadline_passed(struct supervisor *s)
 {
-	if (s->state == SUPERVISOR_STARTING)
-		fail_start(s); /* hangs: neither lives nor dies */
-	else
+	if (s->state == SUPERVISOR_STARTING) {
+		FOR_EACH_TEAM(current(s), p, t)
+		if (!t->pulse.is_live && !t->pulse.has_failed)
+			log_errorx("pool %s hangs: its gateway or a launcher "
+				   "neither lives nor dies",
+			    p->pool->name);
+		fail_start(s);
+	} else {
 		enter_state(s,
 		    s->state == SUPERVISOR_DRAINING ? SUPERVISOR_STOPPING
 						    : SUPERVISOR_KILLING);
+	}
 }
 
 static void
@@ -394,13 +420,12 @@ supervise(struct supervisor *s, const sigset_t *while_waiting)
 		int64_t next = s->deadline;
 		struct generation *g;
 
-		if (s->state <= SUPERVISOR_SERVING)
-			next =
-			    clock_sooner(next, generation_revive(current(s)));
-		else if (!has_roles(s))
+		if (s->state > SUPERVISOR_SERVING && !has_roles(s))
 			return;
-		TAILQ_FOREACH (g, &s->generations, entry)
+		TAILQ_FOREACH (g, &s->generations, entry) {
+			next = clock_sooner(next, generation_revive(g));
 			next = clock_sooner(next, generation_end_launchers(g));
+		}
 		next =
 		    clock_sooner(next, heart_beat(&s->heart, &s->generations));
 		pulse_wait(&s->generations, next, while_waiting);

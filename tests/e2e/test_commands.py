@@ -22,6 +22,7 @@ from harness.daemon import (
     free_port,
     program,
     title,
+    user_ids,
 )
 
 USER = "user = %s\n" % POOL_USER if IS_ROOT else ""
@@ -385,6 +386,25 @@ def test_explain_of_an_interpreter_that_is_a_script(forking):
     assert text[1].endswith("its #! line names another script, or is too long")
 
 
+def test_explain_of_several_pools(place):
+    """If one would fail that is the answer, whichever comes last."""
+    (place / "x.sh").write_text("#!/bin/sh\n")
+    (place / "x.sh").chmod(0o755)
+    (place / "empty").mkdir()
+    pool = "[%s]\nlisten = %s/%s.sock\n" + USER + "status = /page\n"
+    pool += "[%s /]\nroot = %s\n"
+    good = pool % ("good", place, "good", "good", place)
+    bad = pool % ("bad", place, "bad", "bad", place / "empty")
+    for text, code in ((good, 0), (good + bad, 1), (bad + good, 1)):
+        (place / "scgid.conf").write_text(text)
+        done = run("--explain", "/x.sh", "-c", place / "scgid.conf")
+        assert done.returncode == code, done.text
+    # What a gateway answers itself.
+    done = run("--explain", "/page", "-c", place / "scgid.conf")
+    assert done.returncode == 0 and "status page of pool bad" in done.text, done.text
+    assert "would fail" not in done.text
+
+
 def test_one_request_starts_no_fork_server(forking):
     one = forking
     done = run("--explain", "/fork/hello.sh", "--run", "-c", one.configuration)
@@ -402,7 +422,7 @@ class Program:
         self.port = free_port()
         self.log = open("/tmp/scgid-e2e-%d.log" % self.port, "w+b")
         self.process = subprocess.Popen(
-            [program(name)]
+            [name if name == "nohup" else program(name)]
             + [str(a).replace("PORT", str(self.port)) for a in arguments],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
@@ -440,6 +460,13 @@ class Program:
                 if parent == self.process.pid:
                     found.append(int(pid))
         return found
+
+    def frontend(self):
+        """Its pid, once it is there: the port is before."""
+        return wait_for(
+            lambda: [p for p in self.children() if title(p) == "scgid: frontend"],
+            "the front end",
+        )[0]
 
     def __exit__(self, kind, *_):
         children = self.children()
@@ -563,6 +590,118 @@ def test_serve_of_nothing(place):
     )
     assert done.returncode in (1, 2, 78)
     assert "none" in done.text
+
+
+def test_serve_is_stopped_and_goes_on(scripts):
+    """^Z and fg: one of its processes that is stopped has not ended."""
+    with Program(
+        "scgid", "--serve", scripts, "--listen", "127.0.0.1:PORT", *SERVE_USER
+    ) as served:
+        frontend = served.frontend()
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            os.kill(frontend, number)
+            wait_for(
+                lambda: (state(frontend) == "T") == (number == signal.SIGSTOP),
+                "its state",
+            )
+        assert served.ask("GET", "/hello.sh")[:2] == (200, b"hello\n")
+
+
+def state(pid):
+    with open("/proc/%d/stat" % pid) as stream:
+        return stream.read().rpartition(")")[2].split()[0]
+
+
+def leftovers():
+    return {p for p in os.listdir("/tmp") if re.match(r"scgid\.\w{6}$", p)}
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+def test_serve_ends_with_its_terminal(scripts, number):
+    """All of the job are told, and nothing is left in /tmp."""
+    before = leftovers()
+    with Program(
+        "scgid", "--serve", scripts, "--listen", "127.0.0.1:PORT", *SERVE_USER
+    ) as served:
+        assert len(leftovers() - before) == 1
+        served.frontend()
+        for pid in served.children() + [served.process.pid]:
+            os.kill(pid, number)
+        assert served.process.wait(10) == 0, served.text()
+        assert not leftovers() - before
+
+
+def test_serve_with_nohup(scripts):
+    with Program(
+        "nohup",
+        program("scgid"),
+        "--serve",
+        scripts,
+        "--listen",
+        "127.0.0.1:PORT",
+        *SERVE_USER
+    ) as served:
+        served.frontend()
+        for pid in served.children() + [served.process.pid]:
+            os.kill(pid, signal.SIGHUP)
+        assert served.ask("GET", "/hello.sh")[:2] == (200, b"hello\n")
+
+
+@pytest.mark.root
+def test_serve_of_nobody_leaves_nothing(scripts):
+    before = leftovers()
+    done = run("--serve", scripts, "--user", "no-such-user")
+    assert done.returncode == 78 and "no-such-user" in done.text
+    assert not leftovers() - before
+
+
+# In a world of its own, where a signal to everyone reaches a witness only.
+CANNOT_FORK = """
+import os, resource, signal, subprocess, sys
+user, group = int(sys.argv[1]), int(sys.argv[2])
+os.setgroups([]), os.setresgid(group, group, group), os.setresuid(user, user, user)
+witness = subprocess.Popen(["sleep", "60"])
+limit = lambda: resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+served = subprocess.Popen(sys.argv[3:], preexec_fn=limit)
+try:
+    code = served.wait(5)
+except subprocess.TimeoutExpired:
+    served.send_signal(signal.SIGINT)
+    code = "hangs, %d" % served.wait(5)
+print("code %s, witness %s" % (code, witness.poll()))
+witness.kill()
+"""
+
+
+@pytest.mark.root
+def test_serve_that_cannot_fork(scripts):
+    """It says so and ends, and signals nobody else."""
+    command = ["unshare", "--pid", "--fork", "/usr/bin/python3", "-IS", "-c"]
+    command += [CANNOT_FORK] + [str(n) for n in user_ids(POOL_USER)]
+    command += [program("scgid"), "--serve", str(scripts)]
+    done = subprocess.run(
+        command + ["--listen", "127.0.0.1:%d" % free_port()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=dict(os.environ, ASAN_OPTIONS="detect_leaks=0"),
+        timeout=30,
+    )
+    text = done.stdout.decode()
+    if "unshare failed" in text:
+        pytest.skip("no pid namespaces here")
+    assert "code 1, witness None" in text, text
+    assert "fork: Resource temporarily unavailable" in text, text
+
+
+@pytest.mark.parametrize("name", ["a ;b", "a\t;b", "a "])
+def test_serve_of_a_name_that_would_be_cut(place, name):
+    """Not another directory in its place."""
+    for one in ("a", name):
+        (place / one).mkdir()
+    before = leftovers()
+    done = run("--serve", place / name, "--listen", "0.0.0.0:x", *SERVE_USER)
+    assert "Invalid argument" in done.text and done.returncode == 1, done.text
+    assert not leftovers() - before
 
 
 def test_serve_on_a_taken_port(scripts):

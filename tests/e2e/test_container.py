@@ -89,6 +89,42 @@ def test_pid_1_reaps_everything(container):
         container.probe()
 
 
+def arguments(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid) as stream:
+            return stream.read().split("\0")[:-1]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+@pytest.mark.root
+def test_pid_1_kills_no_other_service(container):
+    """A script ends its launcher: what that leaves goes, what others left stays."""
+    done = subprocess.run(
+        [NSENTER, "--target", str(container.pid), "--pid", "sh", "-c"]
+        + ["sleep 60 >/dev/null 2>&1 &"],
+        timeout=10,
+    )
+    assert done.returncode == 0
+    container.script(
+        "parricide.sh",
+        "setsid sleep 61 & sleep 0.2; kill -KILL $PPID; sleep 62",
+    )
+    container.expect(reason="launcher-lost")
+    container.expect(text="lost a launcher|launcher www was killed by signal 9")
+    before = container.role("launcher www")
+    container.request("/cgi-bin/parricide.sh")
+    wait_for(lambda: container.role("launcher www") != before, "another launcher")
+
+    def sleeping(seconds):
+        return [p for p in container.tree() if arguments(p) == ["sleep", seconds]]
+
+    wait_for(lambda: not sleeping("61") + sleeping("62"), "the script's to go")
+    service = sleeping("60")
+    assert len(service) == 1
+    os.kill(service[0], signal.SIGKILL)
+
+
 def test_started_by_a_careless_parent(start):
     """SIGCHLD ignored, every signal blocked, umask 0, descriptor 200 open."""
     null = os.open("/dev/null", os.O_RDWR)

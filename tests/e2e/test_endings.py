@@ -160,9 +160,15 @@ def test_file_size_limit_ends_no_process(start):
     assert one.role("gateway www") == gateway
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGTSTP, signal.SIGTTOU],
+)
 def test_a_signal_to_a_gateway_changes_nothing(start, number):
-    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
+    # In a group of its own, as of a shell's job: those of a terminal count there.
+    one = start(
+        {"www": (STANDARD_POOL, STANDARD_MAPS)}, preexec=lambda: os.setpgid(0, 0)
+    )
     gateway = one.role("gateway www")
     os.kill(gateway, number)
     assert one.request("/cgi-bin/hello.sh").status == 200

@@ -388,6 +388,42 @@ def test_now_and_then(inject, spec, statuses):
 
 
 @injection
+def test_a_socket_file_that_goes_in_the_middle_of_a_reload(inject):
+    """Between the check of the new configuration and its start."""
+    one = inject("socketpair:delay_enter=500000")
+    one.expect(text="cannot set owner, mode and backlog of .*/www.sock: No such file")
+    path = one.sockets["www"]
+    one.process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    os.unlink(path)
+    one.wait_line("reloaded$", 10.0)
+    # The next one makes it again.
+    one.process.send_signal(signal.SIGHUP)
+    wait_for(lambda: os.path.exists(path), "the socket")
+    assert one.request("/cgi-bin/hello.sh").status == 200
+    wait_for(lambda: len(one.roles("gateway www")) == 1, "the old one to end", 10.0)
+
+
+@pytest.mark.root  # nobody else may trace the supervisor
+@injection
+def test_an_order_that_finds_no_memory_is_given_again(start, tmp_path):
+    """Or the old gateway would go on with what it had before the reload."""
+    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
+    old = one.roles("gateway www")
+    command = [STRACE, "-qq", "-o", str(tmp_path / "trace"), "-p", str(one.pid)]
+    command += ["-e", "trace=sendmsg", "-e", "inject=sendmsg:error=ENOBUFS:when=1..3"]
+    tracer = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    wait_for(lambda: tracer_of(one.pid) == tracer.pid, "strace to attach")
+    one.process.send_signal(signal.SIGHUP)
+    one.wait_line("reloaded$")
+    wait_for(lambda: one.roles("gateway www") not in (old, []), "the new gateway")
+    wait_for(lambda: len(one.roles("gateway www")) == 1, "the old one to end")
+    tracer.terminate()
+    tracer.wait()
+    assert "ENOBUFS" in (tmp_path / "trace").read_text()
+
+
+@injection
 def test_slow_and_without_grace(inject):
     """What is in the pipe is passed on whole, whenever the gateway comes to it."""
     one = inject(

@@ -218,6 +218,22 @@ def test_not_a_socket(place):
     assert b"socket" in done.stderr
 
 
+def test_a_socket_that_listens(place):
+    """inetd's wait, or Accept=no: nothing would ever take the connection."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(place / "listener"))
+        listener.listen(1)
+        done = subprocess.run(
+            [program("scgid")] + MODE + [str(place / "cgi/hello.sh")],
+            stdin=listener,
+            stderr=subprocess.PIPE,
+            timeout=15,
+        )
+    os.unlink(place / "listener")
+    assert done.returncode == 2
+    assert b"standard input listens" in done.stderr
+
+
 @pytest.mark.root
 def test_root_must_say_whose_scripts(place):
     """No script runs as root because somebody forgot a word in inetd.conf."""

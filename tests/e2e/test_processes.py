@@ -21,6 +21,7 @@ from harness.daemon import (
     fields,
     free_port,
     program,
+    set_limit,
     user_ids,
 )
 
@@ -277,6 +278,23 @@ def test_restarts_are_throttled(start):
     )
 
 
+def test_attempts_that_fail_are_throttled(start):
+    """What cannot be started for want of descriptors does not spin either."""
+    one = start({"www": (STANDARD_POOL, STANDARD_MAPS)})
+    one.expect(text="cannot start gateway www: socketpair: Too many open files")
+    one.expect(text="gateway www was killed|launcher www", optional=True)
+    gateway = one.role("gateway www")
+    before = set_limit(one.pid, resource.RLIMIT_NOFILE, 3)
+    os.kill(gateway, signal.SIGKILL)
+    one.wait_line("cannot start gateway www")
+    time.sleep(1)
+    failed = [l for l in one.recent() if "cannot start gateway" in l.text]
+    set_limit(one.pid, resource.RLIMIT_NOFILE, before[0])
+    assert len(failed) <= 8, len(failed)
+    wait_for(lambda: one.roles("gateway www"), "the gateway again", 10.0)
+    assert one.request("/cgi-bin/hello.sh").status == 200
+
+
 def test_escaped_process_is_killed(scgid):
     """Double fork and setsid do not carry a process over the request's end."""
     pid_file = scgid.writable("pids") / "escaped"
@@ -366,6 +384,31 @@ def test_what_stands_at_the_socket_path_is_left_alone(start, kind, place):
     if live:
         live.close()
     one.kill()
+
+
+@pytest.mark.root
+def test_a_socket_that_cannot_be_asked_is_left_alone(place):
+    """Nobody says that somebody listens there who does not know."""
+    (place / "run").mkdir()
+    os.chown(place / "run", *user_ids(POOL_USER))
+    path = place / "run/www.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
+        left.bind(str(path))
+    path.chmod(0)
+    configuration = place / "scgid.conf"
+    configuration.write_text("[www]\nlisten = %s\n[www /]\nroot = /usr/lib\n" % path)
+    done = subprocess.run(
+        [program("scgid"), "-c", str(configuration)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=15,
+        preexec_fn=lambda: become(user_ids(POOL_USER)),
+    )
+    assert done.returncode == 1
+    text = done.stdout.decode()
+    assert "cannot find out whether somebody listens there, left alone" in text, text
+    assert "Permission denied" in text
+    assert path.exists()
 
 
 def test_second_instance_is_refused(scgid):

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from harness.client import Background, wait_for
+from harness.daemon import POOL_USER, descriptors, user_ids
 from harness.servers import Nginx
 
 MAPS = {"/cgi-bin": {"root": "{cgi}"}}
@@ -99,6 +100,50 @@ def test_a_listener_that_cannot_be_bound_changes_nothing(start):
     assert one.request("/cgi-bin/hello.sh").status == 200
 
 
+def test_a_log_that_cannot_be_opened_changes_nothing(start):
+    one = start({"www": ({}, MAPS)})
+    before = roles(one)
+    edit(one, r"^\[scgid\]", "[scgid]\nlog = %s/none/log" % one.directory)
+    one.expect(text="none/log: No such file")
+    one.expect(text="not reloaded, nothing has changed")
+    hup(one)
+    one.wait_line("not reloaded")
+    assert roles(one) == before
+    assert one.request("/cgi-bin/hello.sh").status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_launcher_that_dies_in_a_drain_is_replaced(start, number):
+    """Or what waits in the old gateway would wait in vain."""
+    one = start({"www": ({"workers": 1}, MAPS)})
+    gate = one.directory / "gate"
+    os.mkfifo(gate)
+    gate.chmod(0o666)
+    one.script("parricide.sh", "read line <%s; kill -KILL $PPID; sleep 9" % gate)
+    one.expect(reason="launcher-lost")
+    one.expect(text="lost a launcher|launcher www was killed by signal 9")
+    with one.start("/cgi-bin/parricide.sh") as first:
+        wait_for(one.workers, "the worker")
+        gateway = one.role("gateway www")
+        before = descriptors(gateway)
+        with one.start("/cgi-bin/hello.sh") as second:
+            wait_for(lambda: descriptors(gateway) > before, "it to be accepted")
+            if number == signal.SIGHUP:
+                reload(one)
+            else:
+                one.process.send_signal(number)
+                one.wait_line("draining")
+            gate.write_text("go\n")
+            assert first.read(first.id).status == 503
+            reply = second.read(second.id)
+            assert (reply.status, reply.body) == (200, b"hello\n")
+    if number == signal.SIGHUP:
+        wait_for(lambda: is_one_generation(one), "the old gateway to end")
+    else:
+        assert one.process.wait(10) == 0
+        one.stop()
+
+
 def test_pools_and_listeners_come_and_go(start):
     one = start({"www": ({}, MAPS), "alice": ({}, MAPS)})
     one.expect(text="have one user", optional=True)
@@ -129,6 +174,18 @@ def test_access_to_a_socket_changes(start):
     wait_for(
         lambda: os.stat(one.sockets["www"]).st_mode & 0o777 == 0o600, "the new mode"
     )
+    wait_for(lambda: is_one_generation(one), "the old gateway to end")
+
+
+@pytest.mark.root
+def test_what_is_not_said_any_more_of_a_socket_is_undone(start):
+    """As after a restart: who was let in by a line is not, without it."""
+    one = start({"www": ({"listen_owner": POOL_USER, "listen_group": "nogroup"}, MAPS)})
+    assert os.stat(one.sockets["www"]).st_uid == user_ids(POOL_USER)[0]
+    edit(one, "^listen_(owner|group) = .*\n", "")
+    reload(one)
+    now = os.stat(one.sockets["www"])
+    assert (now.st_uid, now.st_gid) == (os.geteuid(), os.getegid())
     wait_for(lambda: is_one_generation(one), "the old gateway to end")
 
 

@@ -90,6 +90,43 @@ def test_not_ready_before_every_role_lives(start, manager):
     one.kill()
 
 
+def test_a_start_that_hangs_says_where(start):
+    """It is given half a minute."""
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    one = start(
+        {"www": (STANDARD_POOL, STANDARD_MAPS)},
+        prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=getpriority"]
+        + ["-e", "inject=getpriority:delay_enter=32000000:when=1"],
+        ready=False,
+    )
+    assert one.process.wait(45) == 1
+    assert "pool www hangs" in one.tail() and "cannot start" in one.tail()
+    one.kill()
+
+
+def test_a_reload_during_the_start_is_not_lost(start):
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    one = start(
+        {"www": (STANDARD_POOL, STANDARD_MAPS)},
+        prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=umask"]
+        + ["-e", "inject=umask:delay_enter=1500000:when=1"],
+        ready=False,
+    )
+    if "strace" in one.tail() and one.process.poll() is not None:
+        one.kill()
+        pytest.skip("strace cannot be used here")
+    wait_for(lambda: one.roles("gateway www"), "the gateway")
+    assert " ready" not in one.stderr.read_text()
+    text = one.configuration.read_text()
+    one.configuration.write_text(text.replace("[www]", "[www]\nlisten_mode = 0600"))
+    os.kill(one.role("supervisor"), signal.SIGHUP)
+    wait_for(lambda: " reloaded" in one.stderr.read_text(), "the reload", 10.0)
+    assert os.stat(one.sockets["www"]).st_mode & 0o777 == 0o600
+    one.kill()
+
+
 @pytest.mark.root
 @pytest.mark.skipif(not UNSHARE, reason="no unshare")
 @pytest.mark.parametrize("how", ["-f", "-d"])
@@ -435,6 +472,7 @@ def test_reload_is_told(start, manager):
         < 10
     )
     assert lines.index("READY=1", at) > at
+    assert lines[lines.index("READY=1", at) + 1] == "STATUS=reloaded"
     one.expect(text="unknown key|not reloaded|nonsense")
     text = one.configuration.read_text()
     one.configuration.write_text(text + "\nnonsense = 1\n")

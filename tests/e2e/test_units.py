@@ -124,8 +124,10 @@ def test_the_service_fits_the_daemon(name):
     assert found["ExecReload"] == ["/bin/kill -HUP $MAINPID"]
     # It drains for 30 seconds, and then takes 5 to stop.
     assert int(found["TimeoutStopSec"][0]) > 35
-    # A bad configuration is 78, and final.
+    # A bad configuration is 78, and final: that of ExecStart alone is (see
+    # systemd.service(5)), so no other may judge it first.
     assert found["RestartPreventExitStatus"] == ["78"]
+    assert "ExecStartPre" not in found
     done = subprocess.run(
         [program("scgid"), "-t", "-c", "/nonexistent"], stderr=subprocess.DEVNULL
     )
@@ -223,7 +225,7 @@ def test_rc_start(rc):
     ):
         assert line in lines, (line, lines)
     # The configuration is checked first, and the pid's directory made.
-    assert lines[-1] == "scgid -t -c " + conf
+    assert lines[-2:] == ["scgid -t -c " + conf, "scgid -T -c " + conf]
     assert (rc.place / "run/scgid").is_dir()
 
 
@@ -238,6 +240,32 @@ def test_rc_bad_configuration(rc, what):
     assert rc.code != 0
     assert lines[-1] == "scgid -t -c /etc/bad.conf"
     assert not (rc.place / "run/scgid").exists()
+
+
+def test_rc_checks_as_the_user_that_reads_it(rc):
+    """As root it would miss a user in each pool."""
+    (rc.place / "su").write_text('#!/bin/sh\necho "su $*" >>"$RECORD"\nsh -c "$4"\n')
+    (rc.place / "su").chmod(0o755)
+    path = "%s:%s" % (rc.place, os.environ["PATH"])
+    lines = rc.run("configtest", PATH=path, scgid_enable="YES", scgid_user="alice")
+    command = "%s/sbin/scgid -t -c %s/etc/scgid.conf" % (rc.place, rc.place)
+    assert "su -m alice -c " + command in lines, lines
+    assert rc.code == 0
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("what", ["start", "restart", "reload", "configtest"])
+def test_rc_a_log_that_does_not_go_with_the_background(rc, what):
+    """Or a restart would stop what it cannot start again."""
+    rc.daemon.unlink()
+    rc.daemon.symlink_to(program("scgid"))
+    conf = rc.place / "scgid.conf"
+    text = "[scgid]\nlog = %s\n[www]\nlisten = /run/x.sock\nuser = root\n"
+    text += "[www /]\nroot = /usr/lib\n"
+    for log, code in (("stderr", 1), ("syslog", 0)):
+        conf.write_text(text % log)
+        rc.run(what, scgid_enable="YES", scgid_config=str(conf))
+        assert rc.code == code, log
 
 
 @pytest.mark.parametrize("what", ["stop", "status", "reload", "configtest"])
@@ -259,7 +287,8 @@ def test_rc_profiles(rc):
     assert rc.code == 0
     assert "scgid_enable=NO" in lines and "scgid_flags=--x" in lines
     assert "pidfile=%s/run/scgid/b_1/scgid.pid" % rc.place in lines
-    assert lines[-1] == "scgid -t -c %s/etc/scgid.d/b_1.conf" % rc.place
+    conf = "%s/etc/scgid.d/b_1.conf" % rc.place
+    assert lines[-2:] == ["scgid -t -c " + conf, "scgid -T -c " + conf]
     assert (rc.place / "run/scgid/b_1").is_dir()
     # Without a name: all of them, in order.
     lines = rc.run("reload", **variables)

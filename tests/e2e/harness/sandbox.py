@@ -40,7 +40,7 @@ NOT_APPLIED = {
 }
 
 # Kept under "bare": without these it is not this service.
-IDENTITY = {"User", "ExecStart", "ExecStartPre", "RuntimeDirectory", "LogsDirectory"}
+IDENTITY = {"User", "ExecStart", "RuntimeDirectory", "LogsDirectory"}
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20, 0x1000, 0x4000, 0x40000
@@ -624,7 +624,7 @@ def main():
         become(unit["User"][-1], owner)
     for one in filters:
         one.load()
-    command = " && ".join(unit["ExecStartPre"] + ["exec " + unit["ExecStart"][-1]])
+    command = "exec " + unit["ExecStart"][-1]
     sys.stdin.close()
     os.open("/dev/null", os.O_RDONLY)
     environment = environment_of(unit, owner)
