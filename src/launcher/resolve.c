@@ -238,7 +238,9 @@ accept_file(struct walk *w, const struct stat *st)
 	name = strrchr(r->script.data, '/') + 1;
 	if (!S_ISREG(st->st_mode))
 		return refuse(w, REASON_NOT_A_FILE, 0,
-		    "is neither a regular file nor a directory");
+		    S_ISDIR(st->st_mode)
+			? "is a directory"
+			: "is neither a regular file nor a directory");
 	if (!name_is_allowed(w->map, name))
 		return refuse(w, REASON_NAME_NOT_ALLOWED, 0,
 		    "its name matches none of allow_names");

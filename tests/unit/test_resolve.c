@@ -297,6 +297,7 @@ static void
 test_index(void **state)
 {
 	const struct config_map *m = root_map("/cgi", "index = a.cgi");
+	struct resolved r;
 
 	(void)state;
 	found(m, "/cgi", "/a.cgi", "/cgi/a.cgi", NULL);
@@ -312,7 +313,12 @@ test_index(void **state)
 	m = root_map("/", "index = open.cgi a.cgi");
 	refused(m, "/", REASON_UNSAFE_PERMISSIONS);
 	m = root_map("/", "index = index.dir a.cgi");
-	refused(m, "/dir", REASON_NOT_A_FILE);
+	resolve_with(m, "/dir", "", 0, &r);
+	assert_memory_equal(r.detail.data + r.detail.length -
+		sizeof("index.dir: is a directory") + 1,
+	    "index.dir: is a directory",
+	    sizeof("index.dir: is a directory") - 1);
+	assert_refused(&r, "/dir", REASON_NOT_A_FILE);
 	m = root_map("/", "index = out a.cgi");
 	refused(m, "/", REASON_OUTSIDE_ROOT);
 }
