@@ -421,6 +421,21 @@ test_fork_server_keys_need_one(void **state)
 	    "goes with start = python");
 }
 
+/* What start is meant to be is not known if it is wrong. */
+static void
+test_fork_server_keys_with_a_wrong_start(void **state)
+{
+	unsigned line = user_line[0] != '\0' ? 7 : 6;
+
+	(void)state;
+	assert_one_error(whole("",
+			     "start = forkserver\nspare = 1\n"
+			     "preload = json\n"),
+	    line, "'forkserver' is not one of");
+	assert_one_error(whole("", "prestart = yes\nstart = forkserver\n"),
+	    line + 1, "'forkserver' is not one of");
+}
+
 static void
 test_wsgi_goes_with(void **state)
 {
@@ -1313,6 +1328,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_key),
 	    cmocka_unit_test(test_fork_server_keys_need_one),
+	    cmocka_unit_test(test_fork_server_keys_with_a_wrong_start),
 	    cmocka_unit_test(test_wsgi_goes_with),
 	    cmocka_unit_test(test_every_key_has_a_case),
 	    cmocka_unit_test(test_empty_values),
