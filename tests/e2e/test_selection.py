@@ -414,6 +414,9 @@ def test_trust_script_filename(start):
     path = str(one.cgi / "tell.py")
     seen = one.tell("/t/pretty/url", SCRIPT_FILENAME=path)
     assert seen["env"]["SCRIPT_FILENAME"] == path
+    # nginx's scgi_params has no SCRIPT_NAME; it still leads to the script.
+    assert seen["env"]["SCRIPT_NAME"] == "/t/pretty/url"
+    assert "PATH_INFO" not in seen["env"]
     one.expect(text="reason=")
     assert one.request("/u/pretty/url", SCRIPT_FILENAME=path).status == 404
     for outside in ("/bin/cat", str(one.cgi) + "/../outside.sh", "relative"):
