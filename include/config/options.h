@@ -167,6 +167,7 @@ struct parse {
 	char section_name[PARSE_NAME_MAX + 1];
 	unsigned section_line;
 	unsigned seen[OPTION_LIMIT]; /* line of each key of the section */
+	bool wrong[OPTION_LIMIT];    /* whether its value is */
 
 	unsigned scgid_line;	/* of the one [scgid] section; 0: none yet */
 	struct parse_map *maps; /* owned */

@@ -26,6 +26,7 @@ struct worker {
 	int64_t started_at;	      /* clock_now */
 	enum config_start start;      /* how it came to be */
 	struct fork_process *process; /* borrowed; while pid is 0 */
+	bool has_handler;	      /* its #! line means nothing */
 	bool is_killed;		      /* by us */
 	bool is_reaped;		      /* only others of its group are left */
 	bool is_asked;	  /* SIGNAL 0 came before its pid was known */

@@ -22,8 +22,8 @@ struct limits {
 
 /*
  * limits_carry: limit this process, which is to be the pool's launcher.  Call
- * while it is root, if it is, so that limits can be raised too; whoever is not
- * gets no more than the hard limit.  0, or -1 with errno.
+ * while it is root, if it is, so that limits can be raised too; who may not
+ * raise them gets no more than the hard limit.  0, or -1 with errno.
  */
 int limits_carry(const struct config_pool *pool);
 

@@ -63,7 +63,8 @@ host_rank(const struct config_map *map)
 {
 	if (map->host == NULL)
 		return 2;
-	return strpbrk(map->host, "*?[") != NULL;
+	/* A '[' begins an IPv6 address. */
+	return strpbrk(map->host, "*?") != NULL;
 }
 
 /* A total order, since no two maps of a pool take the same requests. */

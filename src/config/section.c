@@ -193,6 +193,7 @@ section_begin(struct parse *p, const char *text, size_t length)
 	p->before_sections = false;
 	p->section_line = p->line;
 	memset(p->seen, 0, sizeof(p->seen));
+	memset(p->wrong, 0, sizeof(p->wrong));
 	if (text == NULL)
 		return;
 	memcpy(p->section_name, text, length);
@@ -269,6 +270,7 @@ section_set(struct parse *p, const char *key, const char *value)
 		result = option_fail(why, "out of memory");
 	if (result == 0 && o->type == OPTION_LISTEN)
 		last_listener(p)->line = p->line;
+	p->wrong[o - option_table] = result == -1;
 	if (result == -1)
 		parse_error(p, p->file, p->line, "%s: %s", key, why);
 	else if (o->type == OPTION_LISTEN && is_listened(p, &other))
@@ -405,6 +407,9 @@ check_start(struct parse *p, const struct config_map *map)
 {
 	bool is_exec = map->start == START_EXEC;
 
+	/* What was meant is not known. */
+	if (p->wrong[option_find(SECTION_MAP, "start") - option_table])
+		return;
 	check_preload(p, map);
 	if (map->start == START_PERL && map->wsgi != NULL)
 		parse_error(p, p->file, given_line(p, "start"),

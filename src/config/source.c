@@ -281,23 +281,35 @@ parse_file(struct parse *p, const char *file)
 	buffer_fini(&content);
 }
 
+/* append_directory: that of `file`, as a pattern for nothing else. */
+static int
+append_directory(struct buffer *pattern, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	int result = 0;
+
+	for (; slash != NULL && file <= slash; file++) {
+		if (strchr("*?[\\", *file) != NULL)
+			result |= buffer_append(pattern, "\\", 1);
+		result |= buffer_append(pattern, file, 1);
+	}
+	return result;
+}
+
 int
 include_add(struct parse *p, const char *pattern, char why[OPTION_WHY_SIZE])
 {
 	struct buffer path = {0};
-	const char *slash;
 	glob_t found;
-	int result;
+	int result = 0;
 
 	if (p->include_from == NULL)
 		return option_fail(
 		    why, "only a configuration file can include others");
-	slash = pattern[0] == '/' ? NULL : strrchr(p->include_from, '/');
-	if (slash != NULL &&
-	    buffer_append(&path, p->include_from,
-		(size_t)(slash + 1 - p->include_from)) == -1)
-		return option_fail(why, "out of memory");
-	if (buffer_append(&path, pattern, strlen(pattern) + 1) == -1) {
+	if (pattern[0] != '/')
+		result = append_directory(&path, p->include_from);
+	if (result != 0 ||
+	    buffer_append(&path, pattern, strlen(pattern) + 1) == -1) {
 		buffer_fini(&path);
 		return option_fail(why, "out of memory");
 	}

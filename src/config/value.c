@@ -234,11 +234,14 @@ set_application(const char *text, void *member, char *why)
 static int
 set_host(const char *text, void *member, char *why)
 {
-	const char *colon = strchr(text, ':');
-
-	if (colon != NULL && text[0] != '[')
+	if (text[0] == '[' ? strstr(text, "]:") != NULL
+			   : strchr(text, ':') != NULL)
 		return option_fail(why,
 		    "'%s' has a port; a host is compared without one", text);
+	if (text[strlen(text) - 1] == '.')
+		return option_fail(why,
+		    "'%s' ends with a dot; a host is compared without one",
+		    text);
 	if (strpbrk(text, " \t/,") != NULL)
 		return option_fail(why,
 		    "'%s' is not one name or glob, as in *.example.org", text);
@@ -249,6 +252,8 @@ set_host(const char *text, void *member, char *why)
 static int
 set_url_path(const char *text, void *member, char *why)
 {
+	const char *last = strrchr(text, '/');
+
 	if (text[0] != '/')
 		return option_fail(why, "'%s' does not begin with '/'", text);
 	for (const char *p = text; *p != '\0'; p++)
@@ -256,7 +261,8 @@ set_url_path(const char *text, void *member, char *why)
 			return option_fail(why,
 			    "'%s' is not a plain URL path, as in /-/status",
 			    text);
-	if (strstr(text, "/./") != NULL || strstr(text, "/../") != NULL)
+	if (strstr(text, "/./") != NULL || strstr(text, "/../") != NULL ||
+	    strcmp(last, "/.") == 0 || strcmp(last, "/..") == 0)
 		return option_fail(why, "'%s' has a dot segment", text);
 	return set_text(text, member, why);
 }

@@ -100,11 +100,13 @@ run_command(struct launcher *l, const struct protocol_message *m,
 	struct worker *w =
 	    worker_new(m->request, c->resolved.script.data, START_EXEC);
 
-	if (w == NULL)
+	if (w == NULL) {
 		worker_tell_failed(
 		    l, m->request, REASON_OUT_OF_MEMORY, ENOMEM, NULL);
-	else if (m->start == START_EXEC ||
-	    !fork_servers_run(l, map, c, w, stdio))
+		return;
+	}
+	w->has_handler = c->resolved.interpreter != NULL;
+	if (m->start == START_EXEC || !fork_servers_run(l, map, c, w, stdio))
 		worker_start(l, w, &start);
 }
 

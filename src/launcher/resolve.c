@@ -238,7 +238,9 @@ accept_file(struct walk *w, const struct stat *st)
 	name = strrchr(r->script.data, '/') + 1;
 	if (!S_ISREG(st->st_mode))
 		return refuse(w, REASON_NOT_A_FILE, 0,
-		    "is neither a regular file nor a directory");
+		    S_ISDIR(st->st_mode)
+			? "is a directory"
+			: "is neither a regular file nor a directory");
 	if (!name_is_allowed(w->map, name))
 		return refuse(w, REASON_NAME_NOT_ALLOWED, 0,
 		    "its name matches none of allow_names");
@@ -437,10 +439,19 @@ resolve_application(struct walk *w, const char *path)
 	return found;
 }
 
-/* `script_filename`, the front end's word, below the root of the map. */
+static bool
+is_empty(const char *value)
+{
+	return value == NULL || *value == '\0';
+}
+
+/*
+ * `script_filename`, the front end's word, below the root of the map.  If it
+ * has not split the request's `path`, all of that led there.
+ */
 static int
 resolve_trusted(struct walk *w, const char *script_filename,
-    const char *script_name, const char *path_info)
+    const char *script_name, const char *path_info, const char *path)
 {
 	const char *root = w->map->root, *end;
 	size_t length = strcmp(root, "/") == 0 ? 0 : strlen(root);
@@ -461,11 +472,13 @@ resolve_trusted(struct walk *w, const char *script_filename,
 	if (*end != '\0')
 		return refuse(w, REASON_SCRIPT_NOT_FOUND, ENOTDIR,
 		    "SCRIPT_FILENAME goes on after this file");
-	if (script_name == NULL)
+	if (is_empty(script_name) && is_empty(path_info))
+		script_name = path;
+	else if (script_name == NULL)
 		script_name = script_filename + length;
 	if (buffer_append(&r->name, script_name, strlen(script_name) + 1) == -1)
 		return refuse(w, REASON_OUT_OF_MEMORY, ENOMEM, "out of memory");
-	if (path_info != NULL && *path_info != '\0')
+	if (!is_empty(path_info))
 		r->path_info = path_info;
 	return 0;
 }
@@ -495,7 +508,7 @@ resolve_script(const struct config_map *map, const char *path,
 	else if (trusted != NULL && *trusted == '/')
 		resolve_trusted(&w, trusted,
 		    scgi_get_param(params, params_length, "SCRIPT_NAME"),
-		    scgi_get_param(params, params_length, "PATH_INFO"));
+		    scgi_get_param(params, params_length, "PATH_INFO"), path);
 	else
 		resolve_below_root(&w, path);
 	if (w.root != w.directory && w.root != r->directory)

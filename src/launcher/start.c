@@ -217,13 +217,13 @@ foresee(const char *path)
 }
 
 static void
-diagnose_access(
-    const char *path, const struct config_user *user, struct start_failure *f)
+diagnose_access(const char *path, bool is_script,
+    const struct config_user *user, struct start_failure *f)
 {
 	char line[256], number[CONFIG_NUMBER_SIZE], *interpreter;
 	struct stat st;
 
-	if (stat(path, &st) == 0 && (st.st_mode & 0111) == 0) {
+	if (is_script && stat(path, &st) == 0 && (st.st_mode & 0111) == 0) {
 		say(f, REASON_SCRIPT_NOT_EXECUTABLE, path,
 		    "has no execute permission (chmod +x)");
 	} else if (is_on_noexec_mount(path)) {
@@ -243,12 +243,15 @@ diagnose_access(
 }
 
 static void
-diagnose_missing(const char *path, struct start_failure *f)
+diagnose_missing(const char *path, bool is_script, struct start_failure *f)
 {
 	char line[256], *interpreter;
 
 	if (access(path, F_OK) == -1) {
-		say(f, REASON_SCRIPT_NOT_FOUND, path, strerror(errno));
+		say(f,
+		    is_script ? REASON_SCRIPT_NOT_FOUND
+			      : REASON_INTERPRETER_NOT_FOUND,
+		    path, strerror(errno));
 	} else if (start_has_crlf_shebang(path)) {
 		say(f, REASON_CRLF_SHEBANG, path,
 		    "the #! line ends with CR LF (DOS line ends)");
@@ -291,6 +294,9 @@ void
 start_diagnose(const char *path, const char *script, int error,
     const struct config_user *user, struct start_failure *f)
 {
+	/* Else it is what the configuration has to run it. */
+	bool is_script = strcmp(path, script) == 0;
+
 	memset(f, 0, sizeof(*f));
 	f->error = error;
 	if (process_is_format_error(error)) {
@@ -300,11 +306,11 @@ start_diagnose(const char *path, const char *script, int error,
 	switch (error) {
 	case EACCES:
 	case EPERM:
-		diagnose_access(path, user, f);
+		diagnose_access(path, is_script, user, f);
 		break;
 	case ENOENT:
 	case ENOTDIR:
-		diagnose_missing(path, f);
+		diagnose_missing(path, is_script, f);
 		break;
 	case ETXTBSY:
 		say(f, REASON_SCRIPT_BUSY, script,

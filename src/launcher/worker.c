@@ -312,7 +312,7 @@ know_better(struct launcher *l, const struct worker *w, int status)
 {
 	unsigned long before = l->oom_kills;
 
-	if (start_has_crlf_shebang(w->script))
+	if (!w->has_handler && start_has_crlf_shebang(w->script))
 		return REASON_CRLF_SHEBANG;
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL || w->is_killed)
 		return REASON_NONE;

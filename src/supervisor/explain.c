@@ -30,7 +30,8 @@
 /* A request as nginx would send it with the stock scgi_params. */
 struct question {
 	char *host;	      /* owned; "" if the URL names none */
-	const char *uri;      /* "/path?query", in the URL */
+	char *name;	      /* owned; of the host, without its port */
+	struct buffer uri;    /* "/path?query" */
 	struct buffer path;   /* decoded */
 	struct buffer params; /* SCGI parameters */
 };
@@ -38,14 +39,14 @@ struct question {
 static int
 write_params(struct question *q)
 {
-	const char *query = strchr(q->uri, '?');
+	const char *query = strchr(q->uri.data, '?');
 	const char *pairs[][2] = {{"CONTENT_LENGTH", "0"}, {"SCGI", "1"},
-	    {"REQUEST_METHOD", "GET"}, {"REQUEST_URI", q->uri},
+	    {"REQUEST_METHOD", "GET"}, {"REQUEST_URI", q->uri.data},
 	    {"QUERY_STRING", query != NULL ? query + 1 : ""},
 	    {"DOCUMENT_URI", q->path.data}, {"SERVER_PROTOCOL", "HTTP/1.1"},
 	    {"REQUEST_SCHEME", "http"}, {"REMOTE_ADDR", "127.0.0.1"},
 	    {"REMOTE_PORT", "0"}, {"SERVER_PORT", "80"},
-	    {"SERVER_NAME", q->host[0] != '\0' ? q->host : "localhost"},
+	    {"SERVER_NAME", q->name[0] != '\0' ? q->name : "localhost"},
 	    {"HTTP_HOST", q->host[0] != '\0' ? q->host : "localhost"}};
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
@@ -66,13 +67,21 @@ parse_question(struct question *q, const char *url, const char **rule)
 	start = start != NULL && start < url + strcspn(url, "/?") + 1
 	    ? start + 3
 	    : url;
-	length = strcspn(start, "/?");
+	length = strcspn(start, "/?#");
 	q->host = strndup(start, length);
-	q->uri = start[length] != '\0' ? start + length : "/";
+	q->name = strndup(start,
+	    *start == '[' ? strcspn(start, "]/?#") + 1
+			  : strcspn(start, ":/?#"));
+	start += length;
 	*rule = "out of memory";
-	if (q->host == NULL)
+	/* No client sends a fragment, or a path that is empty. */
+	if (q->host == NULL || q->name == NULL ||
+	    buffer_printf(&q->uri, "%s%.*s", *start == '/' ? "" : "/",
+		(int)strcspn(start, "#"), start) == -1 ||
+	    buffer_append(&q->uri, "", 1) == -1)
 		return -1;
-	*rule = cgi_decode_path(q->uri, strcspn(q->uri, "?#"), &q->path);
+	*rule =
+	    cgi_decode_path(q->uri.data, strcspn(q->uri.data, "?"), &q->path);
 	return *rule != NULL || write_params(q) == -1 ? -1 : 0;
 }
 
@@ -80,6 +89,8 @@ static void
 question_fini(struct question *q)
 {
 	free(q->host);
+	free(q->name);
+	buffer_fini(&q->uri);
 	buffer_fini(&q->path);
 	buffer_fini(&q->params);
 }
@@ -108,10 +119,13 @@ print_command(const struct launcher_command *c)
 {
 	const struct resolved *r = &c->resolved;
 
-	printf("script: %s\n", r->script.data);
-	printf("SCRIPT_NAME: \"%s\", PATH_INFO: %s\n", r->name.data,
-	    r->path_info != NULL ? r->path_info : "unset");
-	fputs("arguments:", stdout);
+	fputs("script: ", stdout);
+	print_escaped(r->script.data);
+	fputs("\nSCRIPT_NAME: \"", stdout);
+	print_escaped(r->name.data);
+	fputs("\", PATH_INFO: ", stdout);
+	print_escaped(r->path_info != NULL ? r->path_info : "unset");
+	fputs("\narguments:", stdout);
 	for (char **arg = c->argv; *arg != NULL; arg++) {
 		fputs(" \"", stdout);
 		print_escaped(*arg);
@@ -291,7 +305,9 @@ explain_url(const struct config *config, const char *url, bool run)
 		question_fini(&q);
 		return 1;
 	}
-	printf("path: %s\n", q.path.data);
+	fputs("path: ", stdout);
+	print_escaped(q.path.data);
+	putchar('\n');
 	for (size_t i = 0; i < config->pool_count; i++) {
 		const struct config_pool *pool = &config->pools[i];
 		const struct config_map *map = config_find_map(

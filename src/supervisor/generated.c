@@ -14,13 +14,13 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The real path of `target`, owned, or NULL with errno. */
+/*
+ * `path`, which is owned, or NULL with errno if it would be cut: blanks at the
+ * end of a value are no part of it, nor is a comment.
+ */
 static char *
-find_path(const char *target)
+refuse_cut(char *path)
 {
-	char *path = realpath(target, NULL);
-
-	/* Blanks at the end of a value are no part of it, nor is a comment. */
 	if (path != NULL &&
 	    (strstr(path, " ;") != NULL || strstr(path, "\t;") != NULL ||
 		strchr(" \t", path[strlen(path) - 1]) != NULL)) {
@@ -77,16 +77,48 @@ append_inetd_script(struct buffer *text, const char *path, char **args)
 	return buffer_append(text, "\n", 1);
 }
 
+/* The front end names scripts below it as it was written. */
+static char *
+find_directory(const char *target)
+{
+	return target[0] == '/' ? strdup(target) : realpath(target, NULL);
+}
+
+/* One that is a link keeps its name: a program may go by that. */
+static char *
+find_script(const char *target)
+{
+	const char *slash = strrchr(target, '/');
+	const char *name = slash != NULL ? slash + 1 : target;
+	char *directory = strndup(target, (size_t)(name - target));
+	char *real = NULL;
+	struct buffer path = {0};
+
+	if (directory != NULL)
+		real = realpath(slash != NULL ? directory : ".", NULL);
+	if (real != NULL &&
+	    (buffer_printf(&path, "%s/%s", strcmp(real, "/") == 0 ? "" : real,
+		 name) == -1 ||
+		buffer_append(&path, "", 1) == -1))
+		buffer_fini(&path);
+	free(directory);
+	free(real);
+	return path.data;
+}
+
 int
 generated_inetd(struct buffer *text, const char *target, char **args,
     const char *user, const char *log)
 {
-	char *path = find_path(target);
 	struct stat st;
+	char *path;
 	int result = -1;
 
-	if (path == NULL || stat(path, &st) == -1 ||
-	    append_inetd_pool(text, user, log) == -1 ||
+	if (stat(target, &st) == -1)
+		return -1;
+	path = refuse_cut(
+	    S_ISDIR(st.st_mode) ? find_directory(target) : find_script(target));
+	if (path == NULL || append_inetd_pool(text, user, log) == -1 ||
 	    buffer_append_string(text, "[inetd /]\n") == -1)
 		goto out;
 	if (S_ISDIR(st.st_mode))
@@ -111,7 +143,7 @@ int
 generated_serve(struct buffer *text, const char *directory,
     const char *socket_path, const char *user)
 {
-	char *path = find_path(directory);
+	char *path = refuse_cut(realpath(directory, NULL));
 	struct stat st;
 	int result = -1;
 

@@ -322,6 +322,39 @@ def test_explain_of_a_script_that_runs(lone):
         assert POOL_USER in done.text
 
 
+@pytest.mark.parametrize(
+    "url, lines",
+    [
+        (
+            "http://h.example:8080/cgi-bin/tell.py?a=b#c?d",
+            {"QUERY_STRING=a=b", "REQUEST_URI=/cgi-bin/tell.py?a=b"}
+            | {"SERVER_NAME=h.example", "HTTP_HOST=h.example:8080"},
+        ),
+        ("/cgi-bin/tell.py#c?d", {"QUERY_STRING=", "REQUEST_URI=/cgi-bin/tell.py"}),
+        ("http://[::1]:80/cgi-bin/tell.py#/", {"SERVER_NAME=[::1]"}),
+    ],
+)
+def test_explain_asks_what_a_client_would(lone, url, lines):
+    done = run("--explain", url, "-c", lone.configuration)
+    assert done.returncode == 0, done.text
+    assert lines <= {line.strip() for line in done.text.splitlines()}, done.text
+
+
+@pytest.mark.parametrize("url", ["http://h.example?a=/b", "http://h.example#a", "#a"])
+def test_explain_of_an_empty_path(lone, url):
+    done = run("--explain", url, "-c", lone.configuration)
+    assert done.text.startswith("path: /\n"), done.text
+
+
+def test_explain_writes_no_controls(lone):
+    """A URL from a log may be meant for the terminal."""
+    lone.script("\x1b[1m.sh", "exit")
+    done = run("--explain", "/cgi-bin/%1b%5b1m.sh/%07", "-c", lone.configuration)
+    assert done.returncode == 0, done.text
+    assert "\x1b" not in done.text and "\x07" not in done.text
+    assert done.text.count("\\x1b[1m.sh") >= 4
+
+
 @pytest.mark.root
 def test_explain_judges_with_the_rights_of_the_pool(lone):
     """Root may read everything; the pool's user is the one who counts."""

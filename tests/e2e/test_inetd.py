@@ -181,28 +181,47 @@ def test_nginx_in_front_of_inetd(service, shared, servers):
     assert (page.status, page.body) == (200, b"through" * 50000)
 
 
-def test_by_hand_on_a_socket_pair(place):
-    """A Unix socket on 0 and 1, our own stderr on 2."""
+def by_hand(target, cwd, **options):
+    """A Unix socket on 0 and 1, our own stderr on 2.  What came back."""
     ours, theirs = socket.socketpair()
     process = subprocess.Popen(
-        [program("scgid")] + MODE + [str(place / "cgi/hello.sh")],
+        [program("scgid")] + MODE + [str(target)],
+        cwd=str(cwd),
         stdin=theirs,
         stdout=theirs,
         stderr=subprocess.PIPE,
     )
     theirs.close()
-    ours.sendall(encode(nginx_params("/")))
-    data = b""
-    while True:
-        got = ours.recv(4096)
-        if not got:
-            break
-        data += got
-    ours.close()
+    with ours, ours.makefile("rb") as stream:
+        ours.sendall(encode(nginx_params("/", **options)))
+        data = stream.read()
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 0, errors
-    assert data.endswith(b"\r\n\r\nhello\n")
     assert not SANITIZER.search(errors.decode())
+    return data
+
+
+def test_by_hand_on_a_socket_pair(place):
+    data = by_hand(place / "cgi/hello.sh", place)
+    assert data.endswith(b"\r\n\r\nhello\n")
+
+
+def test_names_are_as_they_are_written(place):
+    """Of a directory for the front end, and of a script for itself."""
+    (place / "link").symlink_to("cgi")
+    (place / "cgi/applet").symlink_to("name.sh")
+    script = place / "cgi/name.sh"
+    script.write_text("#!/bin/sh\nprintf 'Content-Type: a/b\\n\\n%s' \"$0\"\n")
+    script.chmod(0o755)
+    named = str(place / "link/name.sh")
+    for target in (str(place / "link"), str(place / "link") + "/"):
+        data = by_hand(target, place, SCRIPT_FILENAME=named)
+        assert data.endswith(b"\n" + named.encode()), data
+    data = by_hand("link", place, SCRIPT_FILENAME=str(script))
+    assert data.endswith(b"\n" + str(script).encode()), data
+    for target, cwd in (("applet", place / "cgi"), ("link/../cgi/applet", place)):
+        data = by_hand(target, cwd)
+        assert data.endswith(b"\n" + str(place / "cgi/applet").encode()), data
 
 
 def test_not_a_socket(place):

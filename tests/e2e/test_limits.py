@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 
@@ -59,6 +60,36 @@ def test_no_limit_unless_asked_for(start):
     for name in ("cpu time", "address space", "processes", "file size", "open files"):
         assert found[name] == own[name], name
     assert found["core file size"] == ("0", "0")
+
+
+@pytest.mark.parametrize("user", [None, pytest.param("root", marks=pytest.mark.root)])
+def test_no_limit_is_above_our_own(start, user):
+    """Also as root, where root may not raise any: as in containers, and units."""
+    if IS_ROOT and not shutil.which("setpriv"):
+        pytest.skip("no setpriv")
+
+    def lower_our_own():
+        for what, most in (
+            (resource.RLIMIT_CPU, 1000),
+            (resource.RLIMIT_NOFILE, 500),
+            (resource.RLIMIT_CORE, 8192),
+            (resource.RLIMIT_FSIZE, 1 << 30),
+        ):
+            resource.setrlimit(what, (most, most))
+
+    keys = {"limit_cpu": "1h", "limit_files": 600, "limit_file_size": "2G"}
+    if user:
+        keys["user"] = user
+    one = start(
+        {"www": (dict(STANDARD_POOL, limit_core="1M", **keys), STANDARD_MAPS)},
+        prefix=["setpriv", "--bounding-set", "-sys_resource"] if IS_ROOT else (),
+        preexec=lower_our_own,
+    )
+    found = limits_of(one)
+    assert found["cpu time"] == ("1000", "1000")
+    assert found["open files"] == ("500", "500")
+    assert found["core file size"] == ("8192", "8192")
+    assert found["file size"] == (str(1 << 30),) * 2
 
 
 def test_launcher_is_not_limited_by_what_would_end_it(start):

@@ -240,6 +240,12 @@ def test_item_63_local_redirect_elsewhere(scgid):
     assert reply.header("Location") == "/static/page.html"
 
 
+def test_item_63_a_fragment_is_for_the_client(scgid):
+    target = "/cgi-bin/tell.py?a=b#there"
+    reply = good(scgid, "Location: %s\n\n" % target, 302)
+    assert reply.header("Location") == target
+
+
 def test_item_63_redirect_loop(scgid):
     scgid.script(
         "loop.sh",

@@ -302,6 +302,42 @@ def test_handler(start):
     assert one.request("/cgi-bin/page.other").status == 403
 
 
+def test_handler_that_has_gone(start, place):
+    """It is not the script that was not found."""
+    handler = place / "handler"
+    handler.symlink_to("/bin/cat")
+    one = start(
+        {"www": ({}, {"/cgi-bin": {"root": "{cgi}", "handler.txt": str(handler)}})}
+    )
+    one.script("page.txt", "Content-Type: a/b\n\nof cat", mode=0o644, interpreter=None)
+    assert one.request("/cgi-bin/page.txt").body == b"of cat"
+    handler.unlink()
+    one.expect(reason="interpreter-not-found")
+    reply = one.request("/cgi-bin/page.txt")
+    assert reply.status == 500
+    failure = one.failure(reply)
+    assert failure["reason"] == "interpreter-not-found"
+    assert failure["detail"] == "%s: No such file or directory" % handler
+
+
+def test_handler_of_a_script_with_dos_line_ends(start):
+    """Its #! line means nothing, so it is not what a failure comes from."""
+    one = start(
+        {
+            "www": (
+                {},
+                {"/cgi-bin": {"root": "{cgi}", "handler.py": "/usr/bin/python3"}},
+            )
+        }
+    )
+    text = "#!/usr/bin/python3\r\nraise SystemExit(3)\r\n"
+    one.script("dos.py", text, mode=0o644, interpreter=None)
+    one.expect(reason="exit-status")
+    reply = one.request("/cgi-bin/dos.py")
+    assert reply.status == 502
+    assert one.failure(reply)["reason"] == "exit-status"
+
+
 def test_allow_names(start):
     one = start(
         {"www": ({}, {"/cgi-bin": {"root": "{cgi}", "allow_names": "*.cgi special"}})}
@@ -378,6 +414,9 @@ def test_trust_script_filename(start):
     path = str(one.cgi / "tell.py")
     seen = one.tell("/t/pretty/url", SCRIPT_FILENAME=path)
     assert seen["env"]["SCRIPT_FILENAME"] == path
+    # nginx's scgi_params has no SCRIPT_NAME; it still leads to the script.
+    assert seen["env"]["SCRIPT_NAME"] == "/t/pretty/url"
+    assert "PATH_INFO" not in seen["env"]
     one.expect(text="reason=")
     assert one.request("/u/pretty/url", SCRIPT_FILENAME=path).status == 404
     for outside in ("/bin/cat", str(one.cgi) + "/../outside.sh", "relative"):

@@ -246,6 +246,8 @@ static const struct key_case {
 	"'status' does not begin with '/'"},
     {SECTION_POOL, "status", "/", NULL, "/a?json", "not a plain URL path"},
     {SECTION_POOL, "status", "/a.b", NULL, "/a/../b", "a dot segment"},
+    {SECTION_POOL, "status", "/..a", NULL, "/a/..", "a dot segment"},
+    {SECTION_POOL, "status", "/a.", NULL, "/.", "a dot segment"},
     {SECTION_POOL, "status", "/s", NULL, "/%73", "not a plain URL path"},
     {SECTION_POOL, "umask", "77", "0077", "8", "not an octal number"},
     {SECTION_POOL, "no_new_privileges", "no", NULL, "off",
@@ -283,6 +285,8 @@ static const struct key_case {
     {SECTION_MAP, "host", "*.example.org", NULL, "example.org:80",
 	"has a port"},
     {SECTION_MAP, "host", "[::1]", NULL, "a b", "not one name"},
+    {SECTION_MAP, "host", "[2001:*", NULL, "[::1]:80", "has a port"},
+    {SECTION_MAP, "host", "[::1]", NULL, "example.org.", "ends with a dot"},
     {SECTION_MAP, "index", "index.cgi index.py", NULL, "a/b",
 	"'a/b' is not a file name"},
     {SECTION_MAP, "allow_names", "*.cgi [a-z]*", NULL, "/x", "a file"},
@@ -415,6 +419,21 @@ test_fork_server_keys_need_one(void **state)
 	    "this map has a root");
 	assert_one_error(whole("", "start = perl\npreload = a\n"), line + 1,
 	    "goes with start = python");
+}
+
+/* What start is meant to be is not known if it is wrong. */
+static void
+test_fork_server_keys_with_a_wrong_start(void **state)
+{
+	unsigned line = user_line[0] != '\0' ? 7 : 6;
+
+	(void)state;
+	assert_one_error(whole("",
+			     "start = forkserver\nspare = 1\n"
+			     "preload = json\n"),
+	    line, "'forkserver' is not one of");
+	assert_one_error(whole("", "prestart = yes\nstart = forkserver\n"),
+	    line + 1, "'forkserver' is not one of");
 }
 
 static void
@@ -1044,6 +1063,33 @@ test_include(void **state)
 	config_free(config);
 }
 
+/* What the directory of the file is called is no pattern. */
+static void
+test_include_from_a_strange_directory(void **state)
+{
+	static const char *const files[] = {"/main", "/x.conf", ""};
+	struct config *config;
+	char strange[128], path[256], text[256];
+
+	(void)state;
+	snprintf(strange, sizeof(strange), "%s/[a]*\\?", directory);
+	assert_int_equal(mkdir(strange, 0700), 0);
+	put_text("[a]*\\?/main", "[scgid]\ninclude = *.conf\n");
+	snprintf(text, sizeof(text), "[a]\nlisten = /a\n%s[a /]\nroot = /\n",
+	    user_line);
+	put_text("[a]*\\?/x.conf", text);
+	config = load("[a]*\\?/main");
+	if (config == NULL)
+		fail_msg("%s", errors.data);
+	snprintf(path, sizeof(path), "%s/x.conf", strange);
+	assert_string_equal(config->pools[0].file, path);
+	config_free(config);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", strange, files[i]);
+		assert_int_equal(remove(path), 0);
+	}
+}
+
 static void
 test_include_errors(void **state)
 {
@@ -1162,7 +1208,9 @@ test_find_map(void **state)
 	    "[p /cgi]\nroot=/\nhost=*.org\n"
 	    "[p /cgi]\nroot=/\nhost=*.a.org\n"
 	    "[p /cgi]\nroot=/\nhost=b.a.org\n"
-	    "[p /only]\nroot=/\nhost=only.org\n"));
+	    "[p /only]\nroot=/\nhost=only.org\n"
+	    "[p /cgi]\nroot=/\nhost=[::*]\n"
+	    "[p /cgi]\nroot=/\nhost=[::1]\n"));
 	const struct config_pool *p = &config->pools[0];
 	static const struct {
 		const char *path, *host, *prefix, *map_host;
@@ -1178,6 +1226,8 @@ test_find_map(void **state)
 	    {"/cgi/x", "B.A.ORG:8080", "/cgi", "b.a.org"},
 	    {"/cgi/x", "c.a.org", "/cgi", "*.a.org"},
 	    {"/cgi/x", "z.org", "/cgi", "*.org"},
+	    {"/cgi/x", "[::2]:80", "/cgi", "[::*]"},
+	    {"/cgi/x", "[::1]:80", "/cgi", "[::1]"},
 	    {"/only/x", "only.org", "/only", "only.org"},
 	    {"/only/x", "else.org", "/", NULL},
 	    {"/only/x", NULL, "/", NULL},
@@ -1278,6 +1328,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_key),
 	    cmocka_unit_test(test_fork_server_keys_need_one),
+	    cmocka_unit_test(test_fork_server_keys_with_a_wrong_start),
 	    cmocka_unit_test(test_wsgi_goes_with),
 	    cmocka_unit_test(test_every_key_has_a_case),
 	    cmocka_unit_test(test_empty_values),
@@ -1295,6 +1346,9 @@ main(void)
 	    cmocka_unit_test(test_users_as_another),
 	    cmocka_unit_test_setup_teardown(
 		test_include, make_directory, remove_directory),
+	    cmocka_unit_test_setup_teardown(
+		test_include_from_a_strange_directory, make_directory,
+		remove_directory),
 	    cmocka_unit_test_setup_teardown(
 		test_include_errors, make_directory, remove_directory),
 	    cmocka_unit_test_setup_teardown(

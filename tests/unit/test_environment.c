@@ -321,9 +321,12 @@ test_item_26_remote_user(void **state)
 	(void)state;
 	BUILD(e,
 	    MINIMAL "HTTP_REMOTE_USER\0root\0HTTP_AUTH_TYPE\0Basic\0"
-		    "REMOTE_USER\0\0AUTH_TYPE\0\0",
+		    "REMOTE_USER\0\0AUTH_TYPE\0\0REMOTE_IDENT\0\0"
+		    "REMOTE_PORT\0\0",
 	    in.path_info = NULL);
 	assert_variable(&e, "REMOTE_USER", NULL);
+	assert_variable(&e, "REMOTE_IDENT", NULL);
+	assert_variable(&e, "REMOTE_PORT", NULL);
 	assert_variable(&e, "AUTH_TYPE", NULL);
 	assert_variable(&e, "HTTP_REMOTE_USER", "root");
 	cgi_environment_fini(&e);

@@ -297,6 +297,7 @@ static void
 test_index(void **state)
 {
 	const struct config_map *m = root_map("/cgi", "index = a.cgi");
+	struct resolved r;
 
 	(void)state;
 	found(m, "/cgi", "/a.cgi", "/cgi/a.cgi", NULL);
@@ -312,7 +313,12 @@ test_index(void **state)
 	m = root_map("/", "index = open.cgi a.cgi");
 	refused(m, "/", REASON_UNSAFE_PERMISSIONS);
 	m = root_map("/", "index = index.dir a.cgi");
-	refused(m, "/dir", REASON_NOT_A_FILE);
+	resolve_with(m, "/dir", "", 0, &r);
+	assert_memory_equal(r.detail.data + r.detail.length -
+		sizeof("index.dir: is a directory") + 1,
+	    "index.dir: is a directory",
+	    sizeof("index.dir: is a directory") - 1);
+	assert_refused(&r, "/dir", REASON_NOT_A_FILE);
 	m = root_map("/", "index = out a.cgi");
 	refused(m, "/", REASON_OUTSIDE_ROOT);
 }
@@ -616,6 +622,8 @@ static void
 test_trusted_script_filename(void **state)
 {
 	static const char rest[] = "SCRIPT_NAME\0/n\0PATH_INFO\0/x/y";
+	static const char empty[] = "SCRIPT_NAME\0\0PATH_INFO\0";
+	static const char mounted[] = "SCRIPT_NAME\0\0PATH_INFO\0/x/y";
 	const struct config_map *m =
 	    root_map("/", "trust_script_filename = yes\nindex = a.cgi");
 	static const struct {
@@ -633,8 +641,16 @@ test_trusted_script_filename(void **state)
 	snprintf(path, sizeof(path), "%s/dir/a.cgi", root);
 	check_trusted(m, path, rest, sizeof(rest), &r);
 	assert_found(&r, path, "/dir/a.cgi", "/n", NULL);
-	/* Without SCRIPT_NAME: what is below the root. */
+	/* Without them: what led to it. */
 	check_trusted(m, path, "", 0, &r);
+	assert_found(&r, path, "/dir/a.cgi", "/front/end", NULL);
+	check_trusted(m, path, empty, sizeof(empty), &r);
+	assert_found(&r, path, "/dir/a.cgi", "/front/end", NULL);
+	check_trusted(m, path, mounted, sizeof(mounted), &r);
+	assert_found(&r, path, "/dir/a.cgi", "", NULL);
+	/* A name that is not known is what is below the root. */
+	check_trusted(m, path, mounted + sizeof("SCRIPT_NAME") + 1,
+	    sizeof(mounted) - sizeof("SCRIPT_NAME") - 1, &r);
 	assert_found(&r, path, "/dir/a.cgi", "/dir/a.cgi", NULL);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		snprintf(path, sizeof(path), "%s%s", root, wrong[i].below);

@@ -262,6 +262,34 @@ test_item_37_other_failures(void **state)
 	check_broken("./a\nb", REASON_BAD_EXECUTABLE, "./a\\nb: ");
 }
 
+/* The fault is the program's that runs the script, and not the script's. */
+static void
+test_handlers(void **state)
+{
+	static const struct {
+		const char *path, *part;
+		enum reason reason;
+	} cases[] = {
+	    {"./none", "./none: No such file", REASON_INTERPRETER_NOT_FOUND},
+	    {"./handler/x", "./handler/x: ", REASON_INTERPRETER_NOT_FOUND},
+	    {"./handler", "may not execute it", REASON_PERMISSION_DENIED}};
+	struct start_failure f;
+	int error;
+
+	(void)state;
+	make_file("script", BYTES("#!/bin/sh\n"), 0755);
+	make_file("handler", BYTES("#!/bin/sh\n"), 0644);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const char *path = cases[i].path;
+
+		start_check(path, "./script", &us, &f);
+		assert_failure(&f, path, cases[i].reason, cases[i].part);
+		error = run(path);
+		start_diagnose(path, "./script", error, &us, &f);
+		assert_failure(&f, path, cases[i].reason, cases[i].part);
+	}
+}
+
 /* Not foreseen, only diagnosed. */
 static void
 test_damaged_program(void **state)
@@ -491,6 +519,7 @@ main(int argc, char **argv)
 	    cmocka_unit_test(test_good_scripts),
 	    cmocka_unit_test(test_item_42_line_ends_and_no_interpreter),
 	    cmocka_unit_test(test_item_37_other_failures),
+	    cmocka_unit_test(test_handlers),
 	    cmocka_unit_test(test_damaged_program),
 	    cmocka_unit_test(test_not_ours_to_execute),
 	    cmocka_unit_test(test_noexec_mount),
