@@ -343,10 +343,13 @@ conclude(struct parser *p)
 {
 	struct cgi_response *r = p->response;
 
-	/* RFC 3875, 6.2.2: one field, a path; "//host/x" names a host. */
+	/*
+	 * RFC 3875, 6.2.2: one field, a path; "//host/x" names a host, and
+	 * "#x" a place in the page, which only the client can go to.
+	 */
 	r->is_local_redirect = r->location != NULL &&
 	    p->field_count == p->location_count && r->location[0] == '/' &&
-	    r->location[1] != '/';
+	    r->location[1] != '/' && strchr(r->location, '#') == NULL;
 	if (r->status == 0)
 		r->status = r->location != NULL ? 302 : 200;
 	/* RFC 9110, 8.6: a 204 must not have one; of a 304 it tells. */

@@ -240,6 +240,12 @@ def test_item_63_local_redirect_elsewhere(scgid):
     assert reply.header("Location") == "/static/page.html"
 
 
+def test_item_63_location_with_a_fragment(scgid):
+    """Only the client can go there; it is no part of a query."""
+    reply = good(scgid, "Location: /cgi-bin/tell.py?a=b#c\n\n", 302)
+    assert reply.header("Location") == "/cgi-bin/tell.py?a=b#c"
+
+
 def test_item_63_redirect_loop(scgid):
     scgid.script(
         "loop.sh",

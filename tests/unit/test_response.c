@@ -341,6 +341,7 @@ test_item_63_local_location(void **state)
 	assert_local("<!--\nLocation: /x\n\n", true, 302);
 	assert_local("Location: /x\nLocation: /y\n\n", true, 302);
 	assert_local("Location: //h/x\n\n", false, 302);
+	assert_local("Location: /x?y#z\n\n", false, 302);
 	assert_local("Location: /x\nX-A: b\n\n", false, 302);
 	assert_local("Content-Type: a/b\nLocation: /x\n\n", false, 302);
 	assert_local("Location: /x\nContent-Length: 0\n\n", false, 302);
