@@ -69,7 +69,7 @@ mind_children(pid_t supervisor, pid_t frontend, const sigset_t *awaited)
 	kill(supervisor, SIGINT);
 	while (waitpid(-1, NULL, 0) != -1 || errno == EINTR)
 		continue;
-	return s == SIGTERM || s == SIGINT ? 0 : EXIT_FAILURE;
+	return s != SIGCHLD ? 0 : EXIT_FAILURE;
 }
 
 /* A request that comes before the pool listens would be an error page. */
@@ -118,6 +118,8 @@ serve_run(struct config *config, const char *socket_path, const char *listen)
 	sigaddset(&awaited, SIGCHLD);
 	sigaddset(&awaited, SIGTERM);
 	sigaddset(&awaited, SIGINT);
+	sigaddset(&awaited, SIGQUIT);
+	sigaddset(&awaited, SIGHUP); /* the terminal is closed */
 	sigprocmask(SIG_BLOCK, &awaited, NULL);
 	supervisor = fork_supervisor(config, frontend);
 	wait_for_pool(&config->pools[0].listeners[0], supervisor);
