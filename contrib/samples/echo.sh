@@ -4,7 +4,7 @@
 #
 #     curl --data-binary @file http://127.0.0.1:8080/echo.sh
 
-echo "Content-Type: ${CONTENT_TYPE:-application/octet-stream}"
+printf 'Content-Type: %s\n' "${CONTENT_TYPE:-application/octet-stream}"
 [ -z "${CONTENT_LENGTH-}" ] || echo "Content-Length: $CONTENT_LENGTH"
 echo
 exec cat

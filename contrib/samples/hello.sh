@@ -4,5 +4,6 @@
 
 echo 'Content-Type: text/plain'
 echo
-echo "Hello from $SCRIPT_NAME, run by $(id -un) in $(pwd)."
-echo "The query is '$QUERY_STRING', the rest of the path '${PATH_INFO-}'."
+# printf, as the echo of some shells would make a line end of the client's "\n".
+printf '%s\n' "Hello from $SCRIPT_NAME, run by $(id -un) in $(pwd)."
+printf '%s\n' "The query is '$QUERY_STRING', the rest of the path '${PATH_INFO-}'."

@@ -6,5 +6,4 @@
 # be answered right here, without the client noticing (RFC 3875, 6.2.2).
 
 base=http://${HTTP_HOST:-$SERVER_NAME}${SCRIPT_NAME%/*}
-echo "Location: $base/hello.sh?from=redirect"
-echo
+printf 'Location: %s\n\n' "$base/hello.sh?from=redirect"

@@ -4,10 +4,11 @@
  * files, not hardened.
  *
  * Limits are below; beyond one the client gets 400 or 431 (request header),
- * 413 (request body, held in memory) or 502 (response header).  A response
- * body has no limit: it is relayed piece by piece, and a slow client slows the
- * script down.  A response that breaks off breaks off for the client too: its
- * connection is reset.  A client that closes its sending half has left.
+ * 413 (request body, held in memory; 501 where evhttp reads none) or 502
+ * (response header).  A response body has no limit: it is relayed piece by
+ * piece, and a slow client slows the script down.  A response that breaks off
+ * breaks off for the client too: its connection is reset.  A client that closes
+ * its sending half has left.
  */
 #ifndef FRONTEND_HTTP_H
 #define FRONTEND_HTTP_H

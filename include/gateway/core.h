@@ -53,8 +53,9 @@ struct gateway {
 	size_t link_count;
 	int control; /* owned; -1: none */
 	struct event control_event;
-	int access_log; /* owned; -1: the log */
-	int null_fd;	/* owned; stdin of workers without a body */
+	int access_log;		/* owned; -1: the log */
+	bool access_log_is_cut; /* its last line has no end */
+	int null_fd;		/* owned; stdin of workers without a body */
 	bool other_user;
 	bool is_listening;
 	bool is_draining;

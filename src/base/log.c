@@ -34,9 +34,9 @@ log_open(const char *target)
 		fd = STDERR_FILENO;
 	else if (strcmp(target, "syslog") == 0)
 		fd = -1;
-	else if ((fd = open(target,
+	else if ((fd = open(target, /* O_NONBLOCK: it may be a FIFO */
 		      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
-			  O_NOCTTY,
+			  O_NOCTTY | O_NONBLOCK,
 		      0640)) == -1)
 		return -1;
 	log_set_fd(fd);

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,12 +52,40 @@ struct http_frontend {
 static const char *
 request_target(struct evhttp_request *request)
 {
-	const char *uri = evhttp_request_get_uri(request), *authority;
+	const char *uri = evhttp_request_get_uri(request);
 
 	if (uri[0] == '/')
 		return uri;
-	authority = strstr(uri, "://");
-	return authority == NULL ? NULL : strchr(authority + 3, '/');
+	uri += strcspn(uri, ":/?#");
+	if (strncmp(uri, "://", 3) != 0)
+		return NULL;
+	uri += 3;
+	uri += strcspn(uri, "/?#");
+	if (*uri == '\0')
+		return "/";
+	return *uri == '/' ? uri : NULL;
+}
+
+/*
+ * Whether evhttp has read the request's body: not with every method, nor in
+ * every coding.  What it leaves it takes for the connection's next request.
+ */
+static bool
+is_read(struct evhttp_request *request)
+{
+	struct evkeyvalq *fields = evhttp_request_get_input_headers(request);
+	const char *coding = evhttp_find_header(fields, "Transfer-Encoding");
+	const char *length = evhttp_find_header(fields, "Content-Length");
+
+	switch (evhttp_request_get_command(request)) {
+	case EVHTTP_REQ_POST:
+	case EVHTTP_REQ_PUT:
+	case EVHTTP_REQ_PATCH:
+		return coding == NULL || strcasecmp(coding, "chunked") == 0;
+	default:
+		return coding == NULL &&
+		    (length == NULL || strcmp(length, "0") == 0);
+	}
 }
 
 static const char *
@@ -178,6 +207,11 @@ http_on_request(struct evhttp_request *request, void *arg)
 
 	if (uri == NULL) {
 		evhttp_send_error(request, 400, "Bad Request");
+		return;
+	}
+	if (!is_read(request)) {
+		evhttp_send_error(request, 501,
+		    "Not Implemented: a body with this method or coding");
 		return;
 	}
 	if (count_fields(fields) > HTTP_MAX_FIELDS) {

@@ -191,6 +191,30 @@ add_fields(struct line *l, const struct request *r)
 	    r->run.status_known ? servers_start_name(r->run.start) : "none");
 }
 
+/* What a full disk has cut must not run into the next line. */
+static void
+write_line(struct gateway *g, const struct line *l)
+{
+	size_t done = 0;
+	ssize_t n;
+
+	if (g->access_log_is_cut)
+		g->access_log_is_cut = write(g->access_log, "\n", 1) != 1;
+	while (done < l->length) {
+		n = write(g->access_log, l->text + done, l->length - done);
+		if (n > 0)
+			done += (size_t)n;
+		else if (n == 0 || errno != EINTR)
+			break;
+	}
+	if (done == l->length)
+		return;
+	if (done > 0)
+		g->access_log_is_cut = true;
+	if (gateway_is_news(g, "access_log", strerror(errno)))
+		log_warn("cannot write %s (said once)", g->pool->access_log);
+}
+
 void
 access_log_write(const struct request *r)
 {
@@ -212,7 +236,5 @@ access_log_write(const struct request *r)
 		return;
 	}
 	l.text[l.length++] = '\n';
-	while (write(r->gateway->access_log, l.text, l.length) == -1 &&
-	    errno == EINTR)
-		continue;
+	write_line(r->gateway, &l);
 }

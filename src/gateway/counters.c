@@ -126,14 +126,16 @@ counters_read(int fd, unsigned gateways, uint64_t *served, uint64_t *failed)
 	struct counters one;
 
 	for (unsigned i = 0; i < gateways; i++) {
-		uint64_t good;
+		uint64_t good, all;
 
 		if (pread(fd, &one, sizeof(one), (off_t)(i * sizeof(one))) !=
 		    (ssize_t)sizeof(one))
 			continue;
 		good = load(&one, COUNTER_REASON + REASON_NONE);
+		all = load(&one, COUNTER_REQUESTS);
 		*served += good;
-		*failed += load(&one, COUNTER_REQUESTS) - good;
+		/* It counts on while this is read. */
+		*failed += all > good ? all - good : 0;
 	}
 }
 

@@ -225,6 +225,7 @@ control_on_readable(evutil_socket_t fd, short what, void *arg)
 	} else if (order == GATEWAY_ORDER_ACCESS_LOG && passed != -1) {
 		fd_close(&g->access_log);
 		g->access_log = passed;
+		g->access_log_is_cut = false;
 		passed = -1;
 	} else if (order == GATEWAY_ORDER_LOG && passed != -1) {
 		log_set_fd(passed);

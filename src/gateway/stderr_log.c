@@ -75,15 +75,16 @@ static void
 end_line(struct request *r)
 {
 	struct request_stderr *s = r->run.stderr_log;
-	char safe[sizeof(s->last) - 4];
+	char safe[4 * sizeof(s->line) + 1], start[sizeof(s->last) - 4];
 
 	if (s->line_length > 0 && s->line[s->line_length - 1] == '\r')
 		s->line_length--;
 	log_escape(safe, sizeof(safe), s->line, s->line_length);
+	log_escape(start, sizeof(start), s->line, s->line_length);
 	s->line_length = 0;
 	if (safe[0] == '\0')
 		return;
-	remember(s, safe);
+	remember(s, start);
 	if (may_log(s)) {
 		log_info("request=%s script=\"%s\" stderr: %s", r->id,
 		    request_safe_script(r), safe);

@@ -44,7 +44,9 @@ make_entry(struct usage_table *t, const char *script, uint64_t hash)
 static struct usage *
 find_entry(struct usage_table *t, const char *script)
 {
-	uint64_t hash = hash_bytes(HASH_BEGIN, script, strlen(script));
+	/* Of what is shown: two that look the same would be two series. */
+	uint64_t hash =
+	    hash_bytes(HASH_BEGIN, script, strnlen(script, USAGE_NAME - 1));
 
 	for (size_t i = 0; i < t->count; i++)
 		if (t->entries[i].hash == hash)

@@ -592,7 +592,7 @@ def test_serve_shows_a_crash(scripts):
         "scgid", "--serve", scripts, "--listen", "127.0.0.1:PORT", *SERVE_USER
     ) as served:
         assert served.curl("/crash.sh").returncode in (18, 56, 52)
-        assert "killed-by-signal" in served.text()
+        wait_for(lambda: "killed-by-signal" in served.text(), "the reason")
 
 
 def test_serve_breaks_a_script_in_five_ways(scripts):
@@ -613,7 +613,7 @@ def test_serve_breaks_a_script_in_five_ways(scripts):
             status, page, _ = served.ask("GET", "/" + name)
             assert status >= 400
             assert reason.encode() in page, page
-            assert "reason=" + reason in served.text()
+            wait_for(lambda: "reason=" + reason in served.text(), reason)
         assert "yntax" in served.text()
 
 

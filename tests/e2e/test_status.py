@@ -555,9 +555,11 @@ def test_in_a_terminal_without_a_page(one, place):
     assert done.returncode == 1 and b"no status page at /status" in done.stderr
     done = show(one, target=str(place / "none.sock"))
     assert done.returncode == 1 and b"cannot connect" in done.stderr
-    # A page that is not ours is not shown.
-    done = show(one, target=one.sockets["www"] + "#/cgi-bin/hello.sh")
-    assert done.returncode == 0 or b"status 200" in done.stderr
+    # A page that is not text is not ours, and not shown.
+    one.script("-html.sh", "printf 'Content-Type: text/html\\n\\n<i>'")
+    done = show(one, target=one.sockets["www"] + "#/-html.sh")
+    assert done.returncode == 1 and b"status 200" in done.stderr
+    assert done.stdout == b""
     for wrong in ("nothing", one.sockets["www"] + "#status"):
         assert show(one, target=wrong).returncode == 2
     done = subprocess.run([program("scgid"), "--watch"], stderr=subprocess.PIPE)
