@@ -467,7 +467,7 @@ def test_stdout_cannot_be_watched(inject):
             and b"no-descriptors" in reply.body
         )
 
-    wait_for(is_refused, "stdout that could not be watched", 20.0)
+    wait_for(is_refused, "stdout that could not be watched", 60.0)
 
 
 @injection

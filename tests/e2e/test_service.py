@@ -407,6 +407,12 @@ def test_names_are_dumped(start, place):
     one.kill()
 
 
+def listens(path):
+    """The file is there before that."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(path) == 0
+
+
 @systemd
 @pytest.mark.skipif(not ACTIVATE, reason="no systemd-socket-activate")
 def test_socket_activation(start, place):
@@ -430,6 +436,7 @@ def test_socket_activation(start, place):
     )
     # systemd-socket-activate says things of its own on the way.
     one.expect(text=".", optional=True)
+    wait_for(lambda: listens(path), "somebody who listens there")
     hello(path)
     wait_for(lambda: title(one.pid) == "scgid: supervisor", "the daemon")
     hello(("127.0.0.1", port))
