@@ -184,15 +184,16 @@ write_request(struct buffer *header, const struct http_frontend *f,
 	return result;
 }
 
+/* Those of one name, or all if it is NULL. */
 static size_t
-count_fields(const struct evkeyvalq *fields)
+count_fields(const struct evkeyvalq *fields, const char *name)
 {
 	const struct evkeyval *field;
 	size_t count = 0;
 
 	for (field = fields->tqh_first; field != NULL;
 	     field = field->next.tqe_next)
-		count++;
+		count += name == NULL || strcasecmp(field->key, name) == 0;
 	return count;
 }
 
@@ -205,7 +206,8 @@ http_on_request(struct evhttp_request *request, void *arg)
 	struct buffer header = {0};
 	int fd;
 
-	if (uri == NULL) {
+	/* Of two lengths evhttp took one. */
+	if (uri == NULL || count_fields(fields, "Content-Length") > 1) {
 		evhttp_send_error(request, 400, "Bad Request");
 		return;
 	}
@@ -214,7 +216,7 @@ http_on_request(struct evhttp_request *request, void *arg)
 		    "Not Implemented: a body with this method or coding");
 		return;
 	}
-	if (count_fields(fields) > HTTP_MAX_FIELDS) {
+	if (count_fields(fields, NULL) > HTTP_MAX_FIELDS) {
 		evhttp_send_error(
 		    request, 431, "Request Header Fields Too Large");
 		return;

@@ -63,6 +63,13 @@ def test_an_unknown_coding_is_not_the_next_request(scgid, front):
     assert answer.startswith(b"HTTP/1.1 501 ") and answer.count(b"HTTP/1.1 ") == 1
 
 
+def test_of_two_lengths_neither_counts(scgid, front):
+    scgid.touched = True
+    lengths = ["Content-Length: 3", "Content-Length: %d" % (3 + len(NEXT))]
+    answer = talk(front, request("POST /cgi-bin/cat.sh", *lengths) + b"abc" + NEXT)
+    assert answer.startswith(b"HTTP/1.1 400 ") and answer.count(b"HTTP/1.1 ") == 1
+
+
 def test_chunked_and_pipelined(scgid, front):
     scgid.touched = True
     first = request(
