@@ -1,5 +1,6 @@
 """What the figures were measured on."""
 
+import multiprocessing
 import os
 import pathlib
 import platform
@@ -42,6 +43,34 @@ def machine():
         "date": time.strftime("%Y-%m-%d"),
         "load before": round(os.getloadavg()[0], 1),
     }
+
+
+STOP = 0.001  # seconds
+WATCHED = 3
+
+
+def watch_clock(cpu):
+    """The stops of one processor: how long nothing ran there that wanted to."""
+    os.sched_setaffinity(0, {cpu})
+    stops = []
+    before = time.perf_counter()
+    end = before + WATCHED
+    while before < end:
+        now = time.perf_counter()
+        if now - before > STOP:
+            stops.append(now - before)
+        before = now
+    return stops
+
+
+def clock_stops():
+    """What the machine itself makes of latencies; while nothing else runs."""
+    cpus = sorted(os.sched_getaffinity(0))
+    with multiprocessing.Pool(len(cpus)) as pool:
+        stops = sum(pool.map(watch_clock, cpus, chunksize=1), [])
+    if not stops:
+        return "none"
+    return f"{len(stops) / WATCHED:.1f} a second, {max(stops) * 1000:.1f} ms at most"
 
 
 def output_of(command):

@@ -77,10 +77,12 @@ def rate_rows(part):
 
 def caption(figures, part):
     machine = figures["machine"]
+    stops = machine.get("stops over 1 ms", "unknown")
     return (
         f"Measured on {machine['date']}, {describe_rounds(figures['rounds'][part])}:\n"
         f"{machine['processor']}, {machine['memory']}, {machine['system']},\n"
-        f"Linux {machine['kernel']}; load average before: {machine['load before']}."
+        f"Linux {machine['kernel']}; load average before: {machine['load before']};\n"
+        f"with nothing to do, stops of a processor over 1 ms: {stops}."
     )
 
 

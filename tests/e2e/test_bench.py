@@ -2,35 +2,29 @@
 computed of that, drawn and published; the soak."""
 
 import contextlib
-import importlib.machinery
-import importlib.util
 import json
-import pathlib
 import shutil
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import xml.etree.ElementTree
 
 import pytest
 
+from harness.bench import BENCH, load_program  # the way to those of tests/bench
 from harness.daemon import POOL_USER, build_directory, reachable_build, user_ids
 
-BENCH = pathlib.Path(__file__).resolve().parents[1] / "bench"
-sys.path.insert(0, str(BENCH))
-
-import common  # noqa: E402  (of tests/bench)
-import flatness  # noqa: E402
-import mixture  # noqa: E402
-import peers  # noqa: E402
-import plots  # noqa: E402
-import pressure  # noqa: E402
-import publish  # noqa: E402
-import ratios  # noqa: E402
-import rounds  # noqa: E402
-import spare  # noqa: E402
+import common
+import flatness
+import mixture
+import peers
+import plots
+import pressure
+import publish
+import ratios
+import rounds
+import spare
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n"
@@ -318,19 +312,10 @@ def test_spare(site):
         assert all(row["p99_ms"]["median"] > 0 for row in rows.values())
 
 
-def soak_program():
-    loader = importlib.machinery.SourceFileLoader("soak", str(BENCH / "soak"))
-    module = importlib.util.module_from_spec(
-        importlib.util.spec_from_loader("soak", loader)
-    )
-    loader.exec_module(module)
-    return module
-
-
 def test_soak(site, capsys):
     """A short one: nothing is wrong or left, every kind of client was there, and
     a page is the same, byte by byte, with exec and with a fork server."""
-    soak = soak_program()
+    soak = load_program("soak")
     one = soak.Soak(site, 8)
     for uri, page in one.pages.items():
         assert one.ask("fork", uri) == (200, page), uri

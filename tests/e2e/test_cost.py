@@ -1,20 +1,16 @@
 """System calls of a request: no more than tests/bench/cost.md says; page faults."""
 
-import pathlib
 import re
 import shutil
-import sys
 
 import pytest
 
+from harness.bench import BENCH  # the way to those of tests/bench
 from harness.daemon import IS_ROOT, build_directory, public_directory, reachable_build
 
-BENCH = pathlib.Path(__file__).resolve().parents[1] / "bench"
-sys.path.insert(0, str(BENCH))
-
-import calls  # noqa: E402  (of tests/bench)
-import counters  # noqa: E402
-import kinds  # noqa: E402
+import calls
+import counters
+import kinds
 
 COUNT = 40
 TRIES = 3
