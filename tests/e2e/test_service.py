@@ -66,22 +66,28 @@ def test_ready_and_stopping(start, manager):
     assert not [l for l in lines if l.startswith("WATCHDOG")]
 
 
-@systemd
-def test_not_ready_before_every_role_lives(start, manager):
-    """A launcher that is stopped in the middle of its start is waited for."""
+def start_held_up(start, call, seconds, **options):
+    """By a system call that a launcher makes after it has become its user."""
     if not shutil.which("strace"):
         pytest.skip("no strace")
+    delay = "inject=%s:delay_enter=%d:when=1" % (call, seconds * 1000000)
     one = start(
         {"www": (STANDARD_POOL, STANDARD_MAPS)},
-        environment=manager.environment(),
-        # The launcher's own call, made after it has become its user.
-        prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=umask"]
-        + ["-e", "inject=umask:delay_enter=1500000:when=1"],
+        prefix=["strace", "-f", "-qq", "-o", "/dev/null"]
+        + ["-e", "trace=" + call, "-e", delay],
         ready=False,
+        **options,
     )
     if "strace" in one.tail() and one.process.poll() is not None:
         one.kill()
         pytest.skip("strace cannot be used here")
+    return one
+
+
+@systemd
+def test_not_ready_before_every_role_lives(start, manager):
+    """A launcher that is stopped in the middle of its start is waited for."""
+    one = start_held_up(start, "umask", 1.5, environment=manager.environment())
     wait_for(lambda: one.roles("gateway www"), "the gateway")
     assert "READY=1" not in manager.lines()
     manager.wait(lambda l: l == "READY=1")
@@ -92,31 +98,14 @@ def test_not_ready_before_every_role_lives(start, manager):
 
 def test_a_start_that_hangs_says_where(start):
     """It is given half a minute."""
-    if not shutil.which("strace"):
-        pytest.skip("no strace")
-    one = start(
-        {"www": (STANDARD_POOL, STANDARD_MAPS)},
-        prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=getpriority"]
-        + ["-e", "inject=getpriority:delay_enter=32000000:when=1"],
-        ready=False,
-    )
+    one = start_held_up(start, "getpriority", 32)
     assert one.process.wait(45) == 1
     assert "pool www hangs" in one.tail() and "cannot start" in one.tail()
     one.kill()
 
 
 def test_a_reload_during_the_start_is_not_lost(start):
-    if not shutil.which("strace"):
-        pytest.skip("no strace")
-    one = start(
-        {"www": (STANDARD_POOL, STANDARD_MAPS)},
-        prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=umask"]
-        + ["-e", "inject=umask:delay_enter=1500000:when=1"],
-        ready=False,
-    )
-    if "strace" in one.tail() and one.process.poll() is not None:
-        one.kill()
-        pytest.skip("strace cannot be used here")
+    one = start_held_up(start, "umask", 1.5)
     wait_for(lambda: one.roles("gateway www"), "the gateway")
     assert " ready" not in one.stderr.read_text()
     text = one.configuration.read_text()
