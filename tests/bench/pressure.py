@@ -49,6 +49,8 @@ def measure_overload(site, peer, address, seconds):
     site.settle(peer)
     asked = flood["asked"]
     busy = flood["statuses"].get("503", 0)
+    # All of its connections were in use: nobody was asked.
+    unsent = flood["failures"]["unsent"]
     return {
         "peak": peak["rate"],
         "modest_p50_ms": modest["p50_ms"],
@@ -63,7 +65,8 @@ def measure_overload(site, peer, address, seconds):
         "busy_share": busy / asked,
         # The front end was not let in: a backlog is full.
         "gateway_share": flood["statuses"].get("502", 0) / asked,
-        "other_share": (flood["errors"] - busy) / asked,
+        "unsent_share": unsent / asked,
+        "other_share": (flood["errors"] - busy - unsent) / asked,
         "hangs": flood["failures"]["timeout"],
     }
 

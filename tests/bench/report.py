@@ -159,6 +159,7 @@ def print_overload(part, notes):
         ("beside load", "left_share", "{:.0%}"),
         ("p99 ms", "p99_ms", "{:.0f}"),
         ("503", "busy_share", "{:.0%}"),
+        ("not asked", "unsent_share", "{:.1%}"),
         ("other errors", "other_share", "{:.1%}"),
         ("of these 502", "gateway_share", "{:.1%}"),
         ("hangs", "hangs", "{:.0f}"),
