@@ -1,4 +1,4 @@
-"""What scgid does only to be faster: where it stands, and how to do without.
+"""What scgid does to be faster: where it stands, and how to do without.
 
 Each can be switched off by a change of one place of the source, or by the
 configuration.  tests/bench/worth measures what that costs; a test sees to it
@@ -152,7 +152,8 @@ OPTIMISATIONS = (
     ),
     Optimisation(
         "kept",
-        "a short response is sent in one piece, with its end",
+        "a short response is sent in one piece, with its end, so that a crash until "
+        "then has an error page",
         ("C", "C, exec"),
         (
             "src/gateway/front.c:may_keep(",
