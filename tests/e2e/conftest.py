@@ -5,10 +5,15 @@ thrown away, so that a failure does not spread.
 """
 
 import shutil
+import signal
 
 import pytest
 
 from harness.daemon import IS_ROOT, Scgid, build_directory, public_directory
+
+
+# Ignored below nohup(1), and by all that we start.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_configure(config):

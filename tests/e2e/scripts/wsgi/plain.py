@@ -76,6 +76,7 @@ def on_late(environ, start_response):
 def on_short(environ, start_response):
     start_response("200 OK", [("Content-Type", "a/b"), ("Content-Length", "10")])
     yield b"12345"
+    time.sleep(0.1)  # or there is an error page, as nothing is sent yet
 
 
 def on_connection(environ, start_response):
