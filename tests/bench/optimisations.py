@@ -14,8 +14,8 @@ from pathlib import Path
 class Optimisation:
     """`places`: files, or FILE:BEGINNING, a function by how its first line begins.
 
-    `without` is (file, what stands there, what instead); `keys` are lines of the
-    configuration, and None says that the source is changed.
+    It is left out by `without`, (file, what stands there, what instead), or by
+    `start`, {kind of request: lines of its map instead}.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Optimisation:
     kinds: tuple[str, ...]
     places: tuple[str, ...]
     without: tuple[str, str, str] | None = None
-    start: dict | None = None  # {kind: its map's lines instead}
+    start: dict | None = None
 
 
 OPTIMISATIONS = (
