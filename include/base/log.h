@@ -22,10 +22,14 @@ enum log_level {
 
 /*
  * log_open: send what follows to `target`: "stderr", "syslog" or the path of
- * a file, which is created with mode 0640 and appended to; a symbolic link
- * there is refused.  Returns 0, or -1 with errno set and the log unchanged.
+ * a file.  Returns 0, or -1 with errno set and the log unchanged.
+ *
+ * log_open_file: open a log, which is created with mode 0640 and appended to; a
+ * symbolic link there is refused.  A descriptor that never waits, or -1 with
+ * errno.
  */
 int log_open(const char *target);
+int log_open_file(const char *path);
 
 /*
  * log_reconnect: after descriptors that one does not know were closed: find

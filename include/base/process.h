@@ -92,8 +92,8 @@ void process_die_with_parent(void);
  */
 bool process_is_exiting(pid_t pid);
 
-/* process_has_user: whether its real user is `uid`; true if nobody says. */
-bool process_has_user(pid_t pid, uid_t uid);
+/* process_find_user: its real user; false if the system does not say. */
+bool process_find_user(pid_t pid, uid_t *uid);
 
 /* process_resident_memory: KiB of it; 0 where the system does not say. */
 int64_t process_resident_memory(pid_t pid);

@@ -26,6 +26,16 @@ static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const int level_syslog[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
 
 int
+log_open_file(const char *path)
+{
+	/* O_NONBLOCK: who reads a FIFO, or does not, must not stop us. */
+	return open(path,
+	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY |
+		O_NONBLOCK,
+	    0640);
+}
+
+int
 log_open(const char *target)
 {
 	int fd;
@@ -34,10 +44,7 @@ log_open(const char *target)
 		fd = STDERR_FILENO;
 	else if (strcmp(target, "syslog") == 0)
 		fd = -1;
-	else if ((fd = open(target, /* O_NONBLOCK: it may be a FIFO */
-		      O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
-			  O_NOCTTY | O_NONBLOCK,
-		      0640)) == -1)
+	else if ((fd = log_open_file(target)) == -1)
 		return -1;
 	log_set_fd(fd);
 	log_reconnect();

@@ -49,27 +49,34 @@ process_each_child(void (*visit)(pid_t pid, void *arg), void *arg)
 	free(all.rp_pids);
 }
 
-bool
-process_is_exiting(pid_t pid)
+static bool
+find_info(pid_t pid, struct kinfo_proc *info)
 {
 	int name[] = {CTL_KERN, KERN_PROC, KERN_PROC_PID, (int)pid};
-	struct kinfo_proc info;
-	size_t size = sizeof(info);
+	size_t size = sizeof(*info);
 
-	if (sysctl(name, 4, &info, &size, NULL, 0) == -1 || size < sizeof(info))
-		return false;
-	return (info.ki_flag & P_WEXIT) != 0 || info.ki_stat == SZOMB;
+	return sysctl(name, 4, info, &size, NULL, 0) == 0 &&
+	    size == sizeof(*info);
 }
 
 bool
-process_has_user(pid_t pid, uid_t uid)
+process_is_exiting(pid_t pid)
 {
-	int name[] = {CTL_KERN, KERN_PROC, KERN_PROC_PID, (int)pid};
 	struct kinfo_proc info;
-	size_t size = sizeof(info);
 
-	return sysctl(name, 4, &info, &size, NULL, 0) == -1 ||
-	    size < sizeof(info) || info.ki_ruid == uid;
+	return find_info(pid, &info) &&
+	    ((info.ki_flag & P_WEXIT) != 0 || info.ki_stat == SZOMB);
+}
+
+bool
+process_find_user(pid_t pid, uid_t *uid)
+{
+	struct kinfo_proc info;
+
+	if (!find_info(pid, &info))
+		return false;
+	*uid = info.ki_ruid;
+	return true;
 }
 
 int64_t
@@ -203,20 +210,22 @@ process_is_exiting(pid_t pid)
 }
 
 bool
-process_has_user(pid_t pid, uid_t uid)
+process_find_user(pid_t pid, uid_t *uid)
 {
-	unsigned long user = uid;
 	char path[64], line[256];
+	bool is_found = false;
+	unsigned long user;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
 	if ((file = fopen(path, "re")) == NULL)
-		return true;
-	while (fgets(line, sizeof(line), file) != NULL)
-		if (sscanf(line, "Uid: %lu", &user) == 1)
-			break;
+		return false;
+	while (!is_found && fgets(line, sizeof(line), file) != NULL)
+		is_found = sscanf(line, "Uid: %lu", &user) == 1;
 	fclose(file);
-	return user == uid;
+	if (is_found)
+		*uid = (uid_t)user;
+	return is_found;
 }
 
 int64_t

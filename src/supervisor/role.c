@@ -248,11 +248,7 @@ pool_open_access_log(const struct config_pool *pool)
 {
 	if (pool->access_log[0] != '/')
 		return -1;
-	/* O_NONBLOCK: who reads a FIFO, or does not, must not stop us. */
-	return open(pool->access_log,
-	    O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY |
-		O_NONBLOCK,
-	    0640);
+	return log_open_file(pool->access_log);
 }
 
 static int

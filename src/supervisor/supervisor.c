@@ -109,15 +109,18 @@ find_role(struct supervisor *s, pid_t pid, struct team **team, int *launcher)
 	return false;
 }
 
-/* Whether it runs as the user of a pool. */
+/* Whether it runs as the user of a pool, for all that is known. */
 static bool
 is_of_a_pool(struct supervisor *s, pid_t pid)
 {
 	struct generation *g;
+	uid_t uid;
 
+	if (!process_find_user(pid, &uid))
+		return true;
 	TAILQ_FOREACH (g, &s->generations, entry)
 		for (size_t i = 0; i < g->pool_count; i++)
-			if (process_has_user(pid, g->pools[i].pool->user.uid))
+			if (g->pools[i].pool->user.uid == uid)
 				return true;
 	return false;
 }
